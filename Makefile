@@ -1,0 +1,38 @@
+# make demo: the whole way in a few minutes.   make test: everything that must hold.
+# Both need Python 3.11 or newer and nothing else; what they install goes into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test generate clean
+
+demo: .venv/train
+	$(BIN)/resnet-gen check
+	$(BIN)/resnet-gen generate --all
+	$(BIN)/resnet-gen diff resnet20
+	$(BIN)/resnet-gen diff resnet34_b
+	rm -rf runs/demo
+	$(BIN)/resnet-gen train resnet20 -- --data digits --iterations 400 --out runs/demo
+	@echo "The run is in runs/demo: metrics.jsonl, checkpoint.pt and results.json."
+
+test: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/resnet-gen generate --all --check
+	$(BIN)/pytest
+
+generate: .venv/dev
+	$(BIN)/resnet-gen schema --out specs/schema
+	$(BIN)/resnet-gen generate --all
+
+# The stamps say which extras are installed, and are renewed when pyproject.toml changes.
+.venv/train .venv/dev: .venv/%: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON) is older than Python 3.11: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[$*]'
+	touch $@
+
+clean:
+	rm -rf .venv runs dist build .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,278 @@
+"""Where specs are found, and a network's name or path turned into its validated spec.
+
+A `specs/` folder of the user's own comes before the one that ships with the package, file by file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resnet_gen import spec as specs
+from resnet_gen.problems import Failure, Problem, did_you_mean, quoted
+from resnet_gen.reading import read_document, read_model, validate
+from resnet_gen.recipe import Recipe
+from resnet_gen.spec import DESIGNS, CifarSpec, NetworkSpec
+from resnet_gen.yaml_source import Document
+
+NOT_NETWORKS = {"recipes", "paper", "schema", "experiments"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One network: its spec, the recipe that trains it, and where it was read."""
+
+    spec: NetworkSpec
+    recipe: Recipe | None
+    label: str  # the spec's path as headers print it: specs/cifar/resnet20.yaml
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return self.spec.name
+
+    @property
+    def folder(self) -> Path:
+        """Where its code stands below the output folder: cifar/resnet20."""
+        return Path(self.spec.design, self.spec.name)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the canonical spec."""
+        return specs.sha256(self.spec, self.recipe)
+
+    @property
+    def canonical(self) -> dict[str, Any]:
+        """The spec with every default written out."""
+        return specs.canonical(self.spec, self.recipe)
+
+
+def package_folder(name: str) -> Path:
+    """`specs` or `templates` as installed with the package, or beside it in a checkout."""
+    here = Path(__file__).resolve().parent
+    installed = here / name
+    return installed if installed.is_dir() else here.parent / name
+
+
+def folders(name: str) -> list[Path]:
+    """The user's folder first, then the package's; the same folder only once."""
+    own, shipped = Path(name), package_folder(name)
+    if not own.is_dir() or own.resolve() == shipped:
+        return [shipped]
+    return [own, shipped]
+
+
+def find(pattern: str) -> dict[str, Path]:
+    """Files of the specs folders by their path below them; the user's own win."""
+    found: dict[str, Path] = {}
+    for folder in reversed(folders("specs")):
+        for path in sorted(folder.glob(pattern)):
+            if path.is_file():
+                found[path.relative_to(folder).as_posix()] = path
+    return found
+
+
+def network_files() -> dict[str, Path]:
+    """Every network's spec by its path below `specs/`.
+
+    A shipped one gives way to a user's file of the same name, wherever that stands.
+    """
+    files = {
+        key: path
+        for key, path in sorted(find("**/*.yaml").items())
+        if key.split("/")[0] not in NOT_NETWORKS
+    }
+    shipped = package_folder("specs")
+    own = {key for key, path in files.items() if shipped not in path.resolve().parents}
+    own_stems = {Path(key).stem for key in own}
+    return {
+        key: path for key, path in files.items() if key in own or Path(key).stem not in own_stems
+    }
+
+
+def label_of(path: Path) -> str:
+    """The path from its `specs` folder on, else the file's name: the same on every machine."""
+    parts = path.parts
+    if "specs" in parts[:-1]:
+        start = len(parts) - 1 - parts[::-1].index("specs")
+        return "/".join(parts[start:])
+    return path.name
+
+
+def read_network(path: Path, shown: str | None = None) -> Entry:
+    """One spec with its recipe.
+
+    Raises:
+        Failure: with every problem of the file (exit code 2).
+    """
+    document = read_document(path, shown or path.as_posix())
+    problems = []
+    design = document.data.get("design")
+    misspelt = [key for key in document.data if did_you_mean(key, ["design"]).startswith("did")]
+    if "design" not in document.data and misspelt:
+        design = document.data[misspelt[0]]  # the unknown key is reported with the others
+        document.data["design"] = design if design in DESIGNS else "cifar"
+    elif design not in DESIGNS:
+        problems.append(_wrong_design(document, design))
+        design = _nearest_design(design, document.data)
+        document.data["design"] = design
+    design = document.data["design"]
+    other = next(model for key, model in DESIGNS.items() if key != design)
+    other_name = next(key for key in DESIGNS if key != design)
+    elsewhere = {key: f"it belongs to `design: {other_name}`" for key in other.model_fields}
+    article = "an" if design == "imagenet" else "a"
+    network, found = validate(document, DESIGNS[design], f"{article} {design} network", elsewhere)
+    problems += found
+    recipe = None
+    if isinstance(network, CifarSpec):
+        recipe, found = _recipe(network, document)
+        problems += found
+    if network is None or problems:
+        raise Failure(sorted(problems, key=lambda p: (p.line, p.column)))
+    return Entry(network, recipe, label_of(path))
+
+
+def read_networks(names: Iterable[str | Path]) -> tuple[list[Entry], list[Problem]]:
+    """Every readable spec, and all problems of all the others; a name may stand only once."""
+    entries: list[Entry] = []
+    problems: list[Problem] = []
+    seen: dict[str, Path] = {}
+    read: set[Path] = set()
+    for name in names:
+        try:
+            path = name if isinstance(name, Path) else locate(name)
+            if path.resolve() in read:
+                continue
+            read.add(path.resolve())
+            entry = read_network(path)
+        except Failure as failure:
+            problems += failure.problems
+            continue
+        if entry.name in seen:
+            document = read_document(path, path.as_posix())
+            message = f"`{entry.name}` is the name of another spec too"
+            hint = f"{seen[entry.name].as_posix()} has it already: rename one of them"
+            problems.append(document.problem(document.values.get(("name",)), "name", message, hint))
+            continue
+        seen[entry.name] = path
+        entries.append(entry)
+    return entries, problems
+
+
+def networks(names: Iterable[str | Path]) -> list[Entry]:
+    """The networks of these names or paths.
+
+    Raises:
+        Failure: with all problems of all of them.
+    """
+    entries, problems = read_networks(names)
+    if problems:
+        raise Failure(problems)
+    return entries
+
+
+def all_networks() -> list[Entry]:
+    """Every network of the specs folders, in the order of their files.
+
+    Raises:
+        Failure: with all problems of all files.
+    """
+    return networks(network_files().values())
+
+
+def network(name: str) -> Entry:
+    """The network called `name`, or the spec at that path.
+
+    Raises:
+        Failure: there is none, or its spec is wrong.
+    """
+    return read_network(locate(name))
+
+
+def locate(name: str) -> Path:
+    """The spec's file for a network's name, or for a path.
+
+    Raises:
+        Failure: no spec has that name.
+    """
+    if name.endswith((".yaml", ".yml")) or "/" in name or Path(name).is_file():
+        return Path(name)
+    files = network_files()
+    paths = sorted(files.values(), key=lambda path: path.stem != name)
+    for path in paths:
+        try:
+            if read_network(path).name == name:
+                return path
+        except Failure:
+            if path.stem == name:
+                return path
+    known = [path.stem for path in paths]
+    message = f"there is no network called {quoted(name)}"
+    raise Failure(Problem("name", message, did_you_mean(name, known)))
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe called `name`, of recipes/NAME.yaml.
+
+    Raises:
+        Failure: there is none, or it is wrong.
+    """
+    files = find("recipes/*.yaml")
+    path = files.get(f"recipes/{name}.yaml")
+    if path is None:
+        known = [Path(key).stem for key in files]
+        message = f"there is no recipe called {quoted(name)}"
+        raise Failure(Problem("training", message, did_you_mean(name, known)))
+    return read_model(path, path.as_posix(), Recipe, "a recipe")
+
+
+def recipe_problems() -> list[Problem]:
+    """What is wrong with any recipe, used or not."""
+    problems: list[Problem] = []
+    for key in find("recipes/*.yaml"):
+        try:
+            recipe(Path(key).stem)
+        except Failure as failure:
+            problems += failure.problems
+    return problems
+
+
+def _recipe(network: CifarSpec, document: Document) -> tuple[Recipe | None, list[Problem]]:
+    """The recipe that the spec names, with the spec's own changes."""
+    override = network.training
+    place = document.values.get(("training", "recipe")) or document.values.get(("training",))
+    try:
+        base = recipe(override.recipe)
+    except Failure as failure:
+        if any(problem.file for problem in failure.problems):
+            return None, failure.problems
+        first = failure.problems[0]
+        return None, [document.problem(place, first.rule, first.message, first.hint)]
+    changes = override.model_dump(exclude={"recipe"}, exclude_unset=True)
+    if not changes:
+        return base, []
+    merged = Document(document.label, document.lines, {**base.model_dump(), **changes})
+    for key in Recipe.model_fields:
+        span = document.values.get(("training", key)) or document.values.get(("training",))
+        if span:
+            merged.values[(key,)] = span
+    return validate(merged, Recipe, "a recipe")
+
+
+def _wrong_design(document: Document, design: object) -> Problem:
+    if "design" not in document.data:
+        message = "`design` is missing"
+        hint = "cifar (6n+2 layers, section 4.2) or imagenet (Table 1)"
+        return document.problem(document.values.get(()), "missing-key", message, hint)
+    message = f"{quoted(design)} is not one of {', '.join(DESIGNS)}"
+    place = document.values.get(("design",))
+    return document.problem(place, "design", message, did_you_mean(design, DESIGNS))
+
+
+def _nearest_design(design: object, data: dict[str, Any]) -> str:
+    """The design that was probably meant, so that the rest can be checked too."""
+    if "imagenet" in did_you_mean(design, DESIGNS).split("`") or {"block", "blocks"} & data.keys():
+        return "imagenet"
+    return "cifar"

@@ -1,0 +1,76 @@
+"""A new spec, with a comment at each line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from resnet_gen import library
+from resnet_gen.problems import Failure, Problem
+from resnet_gen.reading import validate
+from resnet_gen.spec import DESIGNS, ImagenetSpec
+from resnet_gen.yaml_source import parse
+
+SCHEMA = "# yaml-language-server: $schema=../schema/network.json\n"
+
+
+def new_spec(
+    name: str, design: str, depth: int, shortcut: str, block: str | None, blocks: list[int] | None
+) -> str:
+    """The text of a spec for such a network.
+
+    Raises:
+        Failure: such a network cannot be, or its name is taken (exit code 2).
+    """
+    if any(Path(key).stem == name for key in library.network_files()):
+        hint = "choose another name, or edit that one"
+        raise Failure(Problem("name", f"there is a network called {name} already", hint))
+    lines = [("name", name, ""), ("design", design, _design_comment(design))]
+    if design == "imagenet":
+        known = _column(depth) if blocks is None else None
+        block = block or (known.block if known else "bottleneck")
+        blocks = blocks or (known.blocks if known else None)
+        if blocks is None:
+            hint = f"say how many stand in each stage, such as --blocks 3,4,6,3 for {depth} layers"
+            message = f"Table 1 has no column of {depth} layers to take its blocks from"
+            raise Failure(Problem("blocks", message, hint))
+        per_block = 2 if block == "basic" else 3
+        lines += [
+            ("depth", str(depth), f"{per_block}·({'+'.join(map(str, blocks))})+2"),
+            ("block", block, "basic | bottleneck"),
+            ("blocks", str(blocks), "in conv2_x, conv3_x, conv4_x, conv5_x"),
+            ("shortcut", shortcut, "none | A | B | C (section 3.3)"),
+        ]
+        if block == "bottleneck":
+            lines.append(("stride_in", "conv1x1", "the paper's; conv3x3 is torchvision's v1.5"))
+    else:
+        n = (depth - 2) // 6
+        lines += [
+            ("depth", str(depth), f"6n+2 with n = {n}"),
+            ("shortcut", shortcut, "none | A | B | C (section 3.3); the paper's is A"),
+            ("training", "cifar-paper", "a recipe in specs/recipes/, or a mapping"),
+        ]
+    width = max(len(f"{key}: {value}") for key, value, _ in lines)
+    text = SCHEMA if Path("specs/schema/network.json").is_file() else ""
+    for key, value, comment in lines:
+        text += f"{f'{key}: {value}':{width}}   # {comment}".removesuffix("   # ").rstrip() + "\n"
+    _check(text, design)
+    return text
+
+
+def _design_comment(design: str) -> str:
+    return "Table 1" if design == "imagenet" else "section 4.2: 6n+2 layers"
+
+
+def _column(depth: int) -> ImagenetSpec | None:
+    """The shipped network of that depth."""
+    specs = (entry.spec for entry in library.all_networks())
+    matching = (s for s in specs if isinstance(s, ImagenetSpec) and s.depth == depth)
+    return next(matching, None)
+
+
+def _check(text: str, design: str) -> None:
+    """What the arguments got wrong, without naming a file that is not there yet."""
+    document = parse(text, "")
+    _, problems = validate(document, DESIGNS[design], f"a {design} network")
+    if problems:
+        raise Failure(Problem(p.rule, p.message, p.hint) for p in problems)

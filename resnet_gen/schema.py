@@ -1,0 +1,24 @@
+"""The JSON Schemas of specs, recipes and the paper's tables, for editors and other programs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
+
+from resnet_gen import paper
+from resnet_gen.recipe import Recipe
+from resnet_gen.spec import NetworkSpec
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Each schema by its file's stem: network, recipe, table1 ..."""
+    discriminated = Annotated[NetworkSpec, Field(discriminator="design")]
+    network: TypeAdapter[Any] = TypeAdapter(discriminated)
+    found = {"network": network.json_schema(), "recipe": Recipe.model_json_schema()}
+    for stem, model in paper.FILES.items():
+        name = "errors" if model is paper.Errors else stem
+        found[name] = model.model_json_schema()
+    return {name: {"$schema": DIALECT, **schema} for name, schema in found.items()}

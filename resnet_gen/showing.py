@@ -1,0 +1,124 @@
+"""Networks and comparisons as tables and documents."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from resnet_gen import layers as op
+from resnet_gen.compare import Comparison, Row
+from resnet_gen.console import print_table
+from resnet_gen.layers import Layer
+from resnet_gen.library import Entry
+from resnet_gen.network import Network, expand
+
+Table = tuple[tuple[str, ...], list[tuple[str, ...]], str]  # heads, rows, which columns are numbers
+LAYER_KEYS = (
+    *("name", "operation", "kernel", "stride", "in_channels", "out_channels", "output_size"),
+    *("parameters", "multiply_adds"),
+)
+
+
+def summary(entry: Entry, out: Path) -> dict[str, Any]:
+    """A network in one row; `generated` is its folder, or null where there is no code yet."""
+    network, spec, folder = expand(entry.spec), entry.spec, out / entry.folder
+    return {
+        "name": spec.name,
+        "design": spec.design,
+        "depth": spec.depth,
+        "shortcut": spec.shortcut,
+        "parameters": network.parameters,
+        "multiply_adds": network.multiply_adds,
+        "generated": folder.as_posix() if (folder / "model.py").is_file() else None,
+    }
+
+
+def network_table(rows: list[dict[str, Any]]) -> Table:
+    """`list` for a person."""
+    heads = ("name", "design", "depth", "shortcut", "parameters", "multiply-adds", "generated")
+    cells = [tuple(_cell(value) for value in row.values()) for row in rows]
+    return heads, cells, "llrlrrl"
+
+
+def as_document(network: Network) -> dict[str, Any]:
+    """`show --json`: the network and every one of its layers."""
+    spec = network.spec
+    return {
+        "name": spec.name,
+        "design": spec.design,
+        "depth": spec.depth,
+        "shortcut": spec.shortcut,
+        "parameters": network.parameters,
+        "multiply_adds": network.multiply_adds,
+        "layers": [{key: asdict(layer)[key] for key in LAYER_KEYS} for layer in network.layers],
+    }
+
+
+def layer_table(network: Network) -> Table:
+    """`show` for a person: a batch norm counts with its convolution, ReLUs go without saying."""
+    heads = ("layer", "operation", "channels", "output", "parameters", "multiply-adds")
+    normed = {
+        layer.inputs[0]: layer for layer in network.layers if layer.operation == op.BATCH_NORM
+    }
+    rows = []
+    for layer in network.layers:
+        if layer.operation in (op.BATCH_NORM, op.RELU):
+            continue
+        norm = normed.get(layer.name)
+        rows.append(_layer_row(layer, layer.parameters + (norm.parameters if norm else 0)))
+    totals = (f"{network.parameters:,}", f"{network.multiply_adds:,}")
+    size = network.spec.image_size
+    rows.append((network.spec.name, f"{network.spec.depth} layers", "", "", *totals))
+    rows.insert(0, ("image", "", str(network.spec.image_channels), f"{size}×{size}", "", ""))
+    return heads, rows, "llrrrr"
+
+
+def resolved_yaml(entry: Entry) -> str:
+    """The spec with every default written out, and its hash."""
+    text = io.StringIO()
+    yaml = YAML()
+    yaml.default_flow_style = None
+    yaml.dump(entry.canonical, text)
+    return f"# {entry.label}, resolved; sha256 {entry.sha256}\n{text.getvalue()}"
+
+
+def print_comparison(found: Comparison, *, every_row: bool) -> None:
+    """`diff` for a person: the table, why rows are not equal, and the verdict."""
+    sums = [row for row in found.rows if row.what.startswith("sum of ")]
+    shown = [row for row in found.rows if every_row or row.verdict != "equal" or row in sums]
+    with_paper = found.left.startswith("paper")
+    print(f"{found.left} | spec | {found.right}\n")
+    heads = ("", "paper" if with_paper else found.left, "spec", "code", "verdict")
+    print_table(heads, [(r.what, r.left, r.spec, r.right, r.verdict) for r in shown])
+    reasons: dict[str, list[Row]] = {}
+    for row in shown:
+        if row.why:
+            reasons.setdefault(row.why, []).append(row)
+    print()
+    for why, rows in reasons.items():
+        names = ", ".join(row.what for row in rows[:4])
+        print(f"{names}{f' and {len(rows) - 4} more' if len(rows) > 4 else ''}: {why}")
+    counts = Counter(row.verdict for row in found.rows)
+    print(f"{', '.join(f'{count} {verdict}' for verdict, count in counts.items())}")
+
+
+def _layer_row(layer: Layer, parameters: int) -> tuple[str, ...]:
+    return (
+        layer.name,
+        str(layer),
+        str(layer.out_channels),
+        f"{layer.output_size}×{layer.output_size}",
+        f"{parameters:,}" if parameters else "",
+        f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
+    )
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else str(value)

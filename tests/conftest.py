@@ -1,0 +1,92 @@
+"""What the tests share: the networks, their generated modules, and the command line in-process."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import pytest
+
+from resnet_gen import cli as command_line
+from resnet_gen import library, paper
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = sorted(
+    path.stem
+    for path in (ROOT / "specs").glob("*/*.yaml")
+    if path.parent.name in ("cifar", "imagenet")
+)
+CIFAR = [name for name in NAMES if (ROOT / "specs/cifar" / f"{name}.yaml").is_file()]
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+def folder(name: str) -> Path:
+    return ROOT / "generated" / ("cifar" if name in CIFAR else "imagenet") / name
+
+
+def load(path: Path, *, as_name: str | None = None) -> ModuleType:
+    """A generated file as a module; train.py finds the model.py beside it."""
+    spec = importlib.util.spec_from_file_location(
+        as_name or f"{path.parent.name}_{path.stem}", path
+    )
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent))
+    sys.modules.pop("model", None)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
+        sys.modules.pop("model", None)
+    return module
+
+
+def network_class(name: str) -> type:
+    module = load(folder(name) / "model.py")
+    return getattr(module, module.__all__[0])
+
+
+@pytest.fixture
+def cli(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Result]:
+    """Runs `resnet-gen ARGS` in this process: exit code, stdout and stderr."""
+
+    def run(*args: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["resnet-gen", *map(str, args)])
+        paper.load.cache_clear()
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            command_line.main()
+        out, err = capfd.readouterr()
+        return Result(int(stop.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "180")
+
+
+def spec_of(name: str) -> library.Entry:
+    return library.network(name)
