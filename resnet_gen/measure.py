@@ -209,7 +209,8 @@ def _operation(
     if name in ("mean", "_adaptive_avg_pool2d") and out.numel() == x.shape[0] * x.shape[1]:
         return op.AVERAGE_POOL, None, None
     if name == "avg_pool2d":
-        kernel, stride = args[1][0], args[2][0]
+        kernel = args[1][0]
+        stride = args[2][0] if len(args) > 2 and args[2] else kernel
         if kernel == 1:
             return op.SUBSAMPLE, None, stride
         whole = out.shape[2] == 1

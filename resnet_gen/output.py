@@ -66,7 +66,7 @@ def inspect(path: Path, entry: Entry, code: str) -> File:
     text = with_header(entry, code)
     try:
         found = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return File(path, text, None, State.MISSING)
     except (UnicodeDecodeError, IsADirectoryError):
         return File(path, text, "", State.FOREIGN)

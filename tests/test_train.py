@@ -1,0 +1,418 @@
+"""The training scripts: section 4.2's constants, schedule, data and protocol, by their effects."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+import torchvision.transforms.functional as T
+from conftest import CIFAR, folder, load
+from PIL import Image
+
+Capture = pytest.CaptureFixture[str]
+DEVICE = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    return load(folder("resnet20") / "train.py")
+
+
+@pytest.fixture(scope="module")
+def warmup_script() -> ModuleType:
+    return load(folder("resnet110") / "train.py")
+
+
+def run(name: str, *arguments: object, timeout: int = 240) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, folder(name) / "train.py", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+@pytest.mark.parametrize("name", CIFAR)
+def test_constants_are_section_4_2(name: str) -> None:
+    s = load(folder(name) / "train.py")
+    assert (s.ITERATIONS, s.BATCH_SIZE, s.LEARNING_RATE) == (64_000, 128, 0.1)
+    assert (s.DROPS, s.MOMENTUM, s.WEIGHT_DECAY) == ((32_000, 48_000), 0.9, 1e-4)
+    assert (4, True, 5_000, name) == (s.PADDING, s.FLIP, s.VALIDATION, s.NETWORK)
+    if name in ("resnet110", "resnet1202"):
+        assert (s.WARMUP_LEARNING_RATE, s.WARMUP_UNTIL) == (0.01, 80)
+    assert s.__doc__ and s.__doc__.startswith("Trains ") and "64,000 iterations of 128" in s.__doc__
+
+
+def test_the_schedule_at_every_one_of_its_64_000_steps(script: ModuleType) -> None:
+    rates = [script.learning_rate(step) for step in range(64_000)]
+    assert rates == [0.1] * 32_000 + [0.01] * 16_000 + [0.001] * 16_000
+
+
+def test_a_shorter_run_keeps_the_proportions(script: ModuleType) -> None:
+    for iterations in (4, 400, 2_000, 10_000):
+        rates = [script.learning_rate(step, iterations) for step in range(iterations)]
+        half, quarter = iterations // 2, iterations // 4
+        assert rates == [0.1] * half + [0.01] * quarter + [0.001] * quarter
+
+
+def test_the_warm_up_comes_before_the_schedule(warmup_script: ModuleType) -> None:
+    rate = warmup_script.learning_rate
+    assert rate(0, warming_up=True) == 0.01 and rate(400, warming_up=False) == 0.1
+    assert [rate(step) for step in (0, 32_000, 48_000)] == [0.1, 0.01, 0.001]
+
+
+def test_optimizer_is_plain_momentum_on_every_parameter(script: ModuleType) -> None:
+    trainer = script.Trainer(10, torch.zeros(3, 32, 32), DEVICE, "fp32")
+    (group,) = trainer.optimizer.param_groups
+    assert (group["momentum"], group["weight_decay"], group["nesterov"]) == (0.9, 1e-4, False)
+    assert group["dampening"] == 0
+    assert len(group["params"]) == len(list(trainer.model.parameters()))
+
+
+def test_two_steps_are_sgd_as_the_paper_writes_it(script: ModuleType) -> None:
+    """v := 0.9 v + (gradient + 1e-4 w), w := w - rate v, by hand, on the same crops."""
+    torch.manual_seed(0)
+    trainer = script.Trainer(10, torch.full((3, 32, 32), 100.0), DEVICE, "fp32")
+    reference = load(folder("resnet20") / "model.py").ResNet20()
+    reference.load_state_dict(trainer.model.state_dict())
+    reference.to(memory_format=torch.channels_last)
+    velocity = {key: torch.zeros_like(p) for key, p in reference.named_parameters()}
+    start = {key: p.clone() for key, p in reference.named_parameters()}
+    pixels = torch.randint(256, (8, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.arange(8)
+    for rate in (0.1, 0.05):
+        state = torch.get_rng_state()
+        loss, error = trainer.train_step(pixels, labels, rate, flip=True)
+        torch.set_rng_state(state)
+        scores = reference(script.augment(pixels.float() - 100, flip=True))
+        expected = torch.nn.functional.cross_entropy(scores, labels)
+        reference.zero_grad()
+        expected.backward()
+        with torch.no_grad():
+            for key, p in reference.named_parameters():
+                velocity[key] = 0.9 * velocity[key] + p.grad + 1e-4 * p
+                p.sub_(rate * velocity[key])
+        assert math.isclose(loss, expected.detach(), rel_tol=1e-5)
+        assert error == (scores.argmax(1) != labels).float().mean()
+        for key, p in trainer.model.named_parameters():
+            expected_p = dict(reference.named_parameters())[key]
+            moved = (expected_p - start[key]).norm()
+            assert (p - expected_p).norm() < 1e-2 * moved, key
+
+
+def test_augmentation_is_torchvisions_pad_crop_flip(script: ModuleType) -> None:
+    """Each image comes out as one of the 81 crops or its mirror image, and all of them occur."""
+    torch.manual_seed(0)
+    image = torch.rand(3, 32, 32)
+    padded = T.pad(image, [4])
+    crops = {}
+    for top in range(9):
+        for left in range(9):
+            crop = T.crop(padded, top, left, 32, 32)
+            crops[crop.numpy().tobytes()] = (top, left, False)
+            crops[T.hflip(crop).numpy().tobytes()] = (top, left, True)
+    made = script.augment(image.expand(4_000, 3, 32, 32), flip=True)
+    found = Counter(crops[m.contiguous().numpy().tobytes()] for m in made)
+    assert len(found) == 162 and max(found.values()) < 60  # 25 of each are expected
+    mirrored = sum(count for (_, _, flipped), count in found.items() if flipped)
+    assert abs(mirrored - 2_000) < 200
+    plain = script.augment(image.expand(500, 3, 32, 32), flip=False)
+    assert not any(crops[m.contiguous().numpy().tobytes()][2] for m in plain)
+
+
+def test_every_image_of_a_batch_is_cropped_by_itself(script: ModuleType) -> None:
+    torch.manual_seed(0)
+    images = torch.arange(64.0).view(64, 1, 1, 1).expand(64, 3, 32, 32) + 1
+    made = script.augment(images, flip=True)
+    assert torch.equal(made.amax(dim=(1, 2, 3)), images[:, 0, 0, 0])  # no pixel of another image
+
+
+def test_batches_are_full_and_run_through_all_images(script: ModuleType) -> None:
+    stream = script.batches(1_000, 128, torch.Generator().manual_seed(3))
+    seen = torch.cat([next(stream) for _ in range(125)])  # 16 times all images
+    assert len(seen) == 16_000
+    for epoch in seen.split(1_000):
+        assert sorted(epoch.tolist()) == list(range(1_000))
+    assert not torch.equal(seen[:1_000], seen[1_000:2_000])
+    tiny = next(script.batches(3, 8, torch.Generator()))
+    assert len(tiny) == 8
+
+
+def test_45k_and_5k_by_a_fixed_seed(script: ModuleType) -> None:
+    images = script.Images(torch.arange(50_000), torch.arange(50_000))
+    train, validation = script.split(images, aside=5_000)
+    assert (len(train.labels), len(validation.labels)) == (45_000, 5_000)
+    assert len(set(train.labels.tolist()) | set(validation.labels.tolist())) == 50_000
+    torch.manual_seed(99)
+    assert torch.equal(script.split(images, aside=5_000)[1].labels, validation.labels)
+
+
+def test_error_is_a_percentage_over_all_images(script: ModuleType) -> None:
+    trainer = script.Trainer(10, torch.zeros(3, 32, 32), DEVICE, "fp32")
+    pixels = torch.randint(256, (1_203, 3, 32, 32), dtype=torch.uint8)
+    trainer.model.eval()
+    with torch.no_grad():
+        answers = torch.cat([trainer.model(part.float()).argmax(1) for part in pixels.split(400)])
+    labels = answers.clone()
+    labels[:300] = (labels[:300] + 1) % 10
+    trainer.model.train()
+    error = trainer.error(script.Images(pixels, labels))
+    assert math.isclose(error, 100 * 300 / 1_203, abs_tol=0.2)
+    assert trainer.model.training
+
+
+def test_the_training_set_alone_gives_the_mean_and_the_test_set_is_read_once(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    everything = script.Images(
+        torch.randint(256, (300, 3, 32, 32), dtype=torch.uint8), torch.arange(300) % 10
+    )
+    test = script.Images(
+        torch.randint(256, (50, 3, 32, 32), dtype=torch.uint8), torch.arange(50) % 10
+    )
+    calls: list[tuple[int, int]] = []
+    error, step = script.Trainer.error, script.Trainer.train_step
+    trainers = []
+
+    def counted_error(self: object, images: object) -> float:
+        calls.append((len(images.labels), len(trainers)))
+        return error(self, images)
+
+    def counted_step(self: object, *args: object, **kwargs: object) -> torch.Tensor:
+        trainers.append(self)
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(script, "load", lambda data, root: (everything, test))
+    monkeypatch.setattr(script.Trainer, "error", counted_error)
+    monkeypatch.setattr(script.Trainer, "train_step", counted_step)
+    arguments = [
+        "train.py",
+        "--data",
+        "digits",
+        "--out",
+        str(tmp_path / "run"),
+        "--iterations",
+        "8",
+    ]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--batch-size", "16"])
+    script.main()
+    kept = script.split(everything, aside=30)[0]
+    assert torch.allclose(trainers[0].mean, kept.pixels.float().mean(dim=0), atol=1e-3)
+    assert [when for size, when in calls if size == 50] == [8]  # after the last step
+    assert len([1 for size, _ in calls if size == 30]) == 8
+
+
+def lines(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_short_run_on_digits(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    arguments = ("--data", "digits", "--out", out, "--batch-size", 32, "--precision", "fp32")
+    done = run("resnet20", *arguments, "--iterations", 60)
+    assert done.returncode == 0, done.stderr
+    found = lines(out)
+    assert [line["step"] for line in found] == [6, 12, 18, 24, 30, 36, 42, 48, 50, 54, 60]
+    rates = {line["step"]: line["lr"] for line in found}
+    assert all(rates[s] == (0.1 if s <= 30 else 0.01 if s <= 45 else 0.001) for s in rates)
+    keys = {"step", "lr", "loss", "train_error", "images_per_second"}
+    assert all(set(line) >= keys for line in found)
+    assert [line["step"] for line in found if "val_error" in line] == [*range(6, 61, 6)]
+    results = json.loads((out / "results.json").read_text())
+    assert set(results) == {
+        *("network", "data", "iterations", "test_error", "best_val_error", "seconds"),
+        *("images_per_second", "device", "precision", "seed", "spec_sha256", "torch"),
+    }
+    assert (results["network"], results["data"], results["iterations"]) == (
+        "resnet20",
+        "digits",
+        60,
+    )
+    assert results["test_error"] == found[-1]["test_error"] < 70  # chance is 90
+    assert results["best_val_error"] == min(line.get("val_error", 100) for line in found)
+    assert f"test error {results['test_error']:.2f}%" in done.stdout
+    assert "step 60/60" in done.stderr and "images/s" in done.stderr and "\r" not in done.stderr
+
+    again = run("resnet20", *arguments)
+    assert again.returncode == 2 and "holds a run already" in again.stderr
+    checkpoint = out / "checkpoint.pt"
+    evaluated = run("resnet20", "--data", "digits", "--evaluate", checkpoint, "--precision", "fp32")
+    assert evaluated.stdout == (
+        f"test error {results['test_error']:.2f}%: resnet20 after 60 iterations\n"
+    )
+    other = run("resnet32", "--data", "digits", "--evaluate", checkpoint)
+    assert other.returncode == 2 and "no checkpoint of resnet32" in other.stderr
+    state = torch.load(checkpoint, weights_only=True)
+    load(folder("resnet20") / "model.py").ResNet20().load_state_dict(state["model"], strict=True)
+
+
+def test_the_warm_up_ends_below_80_percent(
+    warmup_script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rate that is applied: 0.01 as long as the errors measured stay above it, then 0.1."""
+    errors = iter([0.9] * 50 + [0.85] * 50 + [0.79] * 50 + [0.95] * 50)
+
+    class Fake(warmup_script.Trainer):
+        def __init__(self) -> None:
+            weight = torch.zeros(1, requires_grad=True)
+            self.optimizer = torch.optim.SGD([weight], 0.1)
+
+        def train_step(
+            self, pixels: object, labels: object, rate: float, flip: bool
+        ) -> torch.Tensor:
+            self.optimizer.param_groups[0]["lr"] = rate
+            return torch.tensor([1.0, next(errors)])
+
+        def error(self, images: object) -> float:
+            return 50.0
+
+    import argparse
+
+    monkeypatch.setattr(warmup_script, "save", lambda *_: None)
+    monkeypatch.setattr(warmup_script, "EVALUATE_EVERY", 50)
+    images = warmup_script.Images(torch.zeros(64, 3, 32, 32, dtype=torch.uint8), torch.zeros(64))
+    args = argparse.Namespace(data="cifar10", iterations=1_000, batch_size=8, seed=0, out=tmp_path)
+    with pytest.raises((StopIteration, RuntimeError)):  # the errors run out after 200 steps
+        warmup_script.train(Fake(), images, images, images, args)
+    rates = {line["step"]: line["lr"] for line in lines(tmp_path)}
+    assert rates == {50: 0.01, 100: 0.01, 150: 0.01, 200: 0.1}
+
+
+def test_divergence_is_told(
+    script: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    monkeypatch.setattr(
+        script.Trainer, "train_step", lambda *_, **__: torch.tensor([math.nan, 0.9])
+    )
+    monkeypatch.setattr(sys, "argv", ["train.py", "--data", "digits", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as stop:
+        script.main()
+    assert stop.value.code == 1
+    assert "training diverged: the loss is nan at step 50" in capsys.readouterr().err
+
+
+def cifar_like(root: Path) -> dict[str, list]:
+    """Files in the official layout with few images; their md5 sums for torchvision to check."""
+    import hashlib
+    import pickle
+
+    import numpy as np
+
+    root = root / "cifar-10-batches-py"
+    root.mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    sums = {}
+    names = [f"data_batch_{k}" for k in range(1, 6)] + ["test_batch"]
+    for name in names:
+        labels = [int(label) for label in generator.permutation(20) % 10]
+        data = generator.integers(0, 256, (20, 3072), dtype=np.uint8)
+        content = pickle.dumps({"data": data, "labels": labels})
+        (root / name).write_bytes(content)
+        sums[name] = hashlib.md5(content).hexdigest()
+    meta = pickle.dumps({"label_names": [str(k) for k in range(10)]})
+    (root / "batches.meta").write_bytes(meta)
+    return {
+        "train_list": [[name, sums[name]] for name in names[:5]],
+        "test_list": [[names[5], sums[names[5]]]],
+        "meta": {
+            "filename": "batches.meta",
+            "key": "label_names",
+            "md5": hashlib.md5(meta).hexdigest(),
+        },
+    }
+
+
+def test_cifar10_is_read_from_torchvisions_files(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in cifar_like(tmp_path).items():
+        monkeypatch.setattr(script.datasets.CIFAR10, key, value)
+    train, test = script.load("cifar10", tmp_path)
+    assert train.pixels.shape == (100, 3, 32, 32) and test.pixels.shape == (20, 3, 32, 32)
+    first = script.datasets.CIFAR10(tmp_path, train=True)[0]
+    assert torch.equal(train.pixels[0], T.pil_to_tensor(first[0])) and train.labels[0] == first[1]
+
+
+def test_without_data_and_without_a_network_it_says_what_to_do(
+    script: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    monkeypatch.setattr(script.datasets.CIFAR10, "url", "http://127.0.0.1:9/cifar.tar.gz")
+    with pytest.raises(SystemExit) as stop:
+        script.load("cifar10", tmp_path)
+    told = capsys.readouterr().err
+    assert stop.value.code == 4
+    assert "could not be downloaded" in told and "Put cifar-10-python.tar.gz there" in told
+    assert "digits needs no download" in told
+
+
+def image_folder(root: Path, parts: tuple[str, ...] = ("train", "val")) -> Path:
+    for part in parts:
+        for k, name in enumerate(("cat", "dog")):
+            (root / part / name).mkdir(parents=True)
+            for index in range(6):
+                colour = (40 * index, 255 * k, 100)
+                Image.new("RGB", (40, 24), colour).save(root / part / name / f"{index}.png")
+    return root
+
+
+def test_a_folder_of_images(tmp_path: Path) -> None:
+    data = image_folder(tmp_path / "pets")
+    out = tmp_path / "run"
+    arguments = ("--data", data, "--out", out, "--iterations", 3, "--batch-size", 4)
+    done = run("plain20", *arguments)
+    assert done.returncode == 0, done.stderr
+    state = torch.load(out / "checkpoint.pt", weights_only=True)
+    assert state["model"]["fc.bias"].shape == (2,)
+
+
+def test_test_comes_before_val(script: ModuleType, tmp_path: Path) -> None:
+    data = image_folder(tmp_path / "pets", ("train", "val", "test"))
+    shutil.rmtree(data / "test/cat")
+    with pytest.raises(SystemExit):  # test/ lacks a class; val/ would have them all
+        script.load(str(data), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "code"),
+    [
+        (["--data", "cifar11"], "no cifar11/train", 2),
+        (["--data", "digits", "--iterations", "0"], "count from 1 on", 2),
+        (["--data", "digits", "--iterations", "many"], "invalid int value", 2),
+        (["--data", "digits", "--device", "cuda"], "there is no cuda device here", 4),
+        (["--data", "digits", "--evaluate", "nothing.pt"], "there is no checkpoint", 2),
+        (["--data", "digits", "--evaluate", __file__], "is no checkpoint", 2),
+        (["--data", "digits", "--out", __file__], "cannot write into", 2),
+        ([], "--data", 2),
+    ],
+)
+def test_wrong_usage(arguments: list[str], words: str, code: int) -> None:
+    if "cuda" in arguments and torch.cuda.is_available():
+        arguments, words, code = ["--data", "digits", "--device", "mps"], "there is no mps", 4
+    done = run("resnet20", *arguments)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_imports_are_few() -> None:
+    import ast
+
+    for name in CIFAR:
+        tree = ast.parse((folder(name) / "train.py").read_text())
+        found = set()
+        for node in tree.body:
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add((node.module or "").split(".")[0])
+        assert found - set(sys.stdlib_module_names) == {"torch", "torchvision", "model"}
