@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+DEMO_ITERATIONS := 400
 
 .PHONY: demo test generate clean
 
@@ -12,7 +13,7 @@ demo: .venv/train
 	$(BIN)/resnet-gen diff resnet20
 	$(BIN)/resnet-gen diff resnet34_b
 	rm -rf runs/demo
-	$(BIN)/resnet-gen train resnet20 -- --data digits --iterations 400 --out runs/demo
+	$(BIN)/resnet-gen train resnet20 -- --data digits --iterations $(DEMO_ITERATIONS) --out runs/demo
 	@echo "The run is in runs/demo: metrics.jsonl, checkpoint.pt and results.json."
 
 test: .venv/dev

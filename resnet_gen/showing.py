@@ -18,6 +18,7 @@ from resnet_gen.library import Entry
 from resnet_gen.network import Network, expand
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]], str]  # heads, rows, which columns are numbers
+VERDICTS = ("equal", "rounds", "explained", "differs")
 LAYER_KEYS = (
     *("name", "operation", "kernel", "stride", "in_channels", "out_channels", "output_size"),
     *("parameters", "multiply_adds"),
@@ -103,8 +104,8 @@ def print_comparison(found: Comparison, *, every_row: bool) -> None:
     for why, rows in reasons.items():
         names = ", ".join(row.what for row in rows[:4])
         print(f"{names}{f' and {len(rows) - 4} more' if len(rows) > 4 else ''}: {why}")
-    counts = Counter(row.verdict for row in found.rows)
-    print(f"{', '.join(f'{count} {verdict}' for verdict, count in counts.items())}")
+    counts: Counter[str] = Counter(row.verdict for row in found.rows)
+    print(", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]))
 
 
 def _layer_row(layer: Layer, parameters: int) -> tuple[str, ...]:
