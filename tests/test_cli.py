@@ -10,9 +10,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from conftest import NAMES, ROOT
 from ruamel.yaml import YAML
 
+from conftest import NAMES, ROOT
 from resnet_gen.schema import schemas
 
 COMMANDS = ["new", "check", "list", "show", "generate", "diff", "train", "schema", "doctor"]

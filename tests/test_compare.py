@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable
 
 import pytest
-from conftest import CIFAR, NAMES, ROOT
-from test_network import imagenet
 
+from conftest import CIFAR, NAMES, ROOT
 from resnet_gen import paper
 from resnet_gen.compare import Comparison, compare
 from resnet_gen.network import expand
 from resnet_gen.spec import CifarSpec
+from test_network import imagenet
 
 V1_5 = [name for name in NAMES if name.endswith("v1_5")]
 

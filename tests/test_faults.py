@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from conftest import folder
 
 STRIDED = "nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)"

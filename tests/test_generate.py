@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import NAMES, ROOT
 
+from conftest import NAMES, ROOT
 from resnet_gen import library, output, render
 from resnet_gen.problems import Failure
 

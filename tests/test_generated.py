@@ -14,13 +14,13 @@ from collections.abc import Callable
 import pytest
 import torch
 import torchvision
-from conftest import CIFAR, NAMES, ROOT, folder, load, network_class, spec_of
-from test_network import CIFAR as CIFAR_COUNTS
-from test_network import IMAGENET
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from conftest import CIFAR, NAMES, ROOT, folder, load, network_class, spec_of
 from resnet_gen.network import expand
+from test_network import CIFAR as CIFAR_COUNTS
+from test_network import IMAGENET
 
 PAPER_ERRORS = {  # Tables 2, 3 and 6
     "plain18": "27.94% top-1 (Table 2, 10-crop)",

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from conftest import NAMES, ROOT, load
 from test_train import cifar_like
 

@@ -14,8 +14,9 @@ from types import ModuleType
 import pytest
 import torch
 import torchvision.transforms.functional as T
-from conftest import CIFAR, folder, load
 from PIL import Image
+
+from conftest import CIFAR, folder, load
 
 Capture = pytest.CaptureFixture[str]
 DEVICE = torch.device("cpu")
