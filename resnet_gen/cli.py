@@ -180,6 +180,8 @@ def diff(
     from resnet_gen.measure import measure  # imports torch
 
     measured = measure(code, entry.spec.image_channels, entry.spec.image_size)
+    if output.is_of_another_spec(code, entry):
+        console.note(f"note: the spec changed since this code was made: resnet-gen generate {name}")
     network = expand(entry.spec)
     if against:
         from resnet_gen.align import align

@@ -92,7 +92,7 @@ def imagenet_printed(spec: ImagenetSpec) -> Printed:
         "conv1 width": width,
         "conv1 stride": stride.removeprefix("stride "),
         "max pool output size": pool.output_size,
-        "max pool": pool.all_columns or "",
+        "max pool": (pool.all_columns or "").replace(" max pool", ""),
         "head": (table.row("").all_columns or "").removesuffix(", softmax"),
         "depth": column.removesuffix("-layer"),
         "parameters": NOT_PRINTED,
@@ -111,7 +111,8 @@ def imagenet_printed(spec: ImagenetSpec) -> Printed:
                 f"{label} repeats": cell.repeats,
                 f"{label} stride": deep if strided else "1",
             }
-    return Printed(f"Table 1, {column}", figures | _text(spec), {}, nearest)
+    source = f"Table 1's rows; nearest column: {column}" if nearest else f"Table 1, {column}"
+    return Printed(source, figures | _text(spec), {}, nearest)
 
 
 def cifar_printed(spec: CifarSpec) -> Printed:
@@ -163,7 +164,7 @@ def layer_rows(ours: Sequence[Layer], theirs: Sequence[Layer]) -> list[Row]:
     if rows:
         return rows
     count = f"{len(spec)} layers"
-    return [Row("every layer, its sizes and inputs", "", count, count, "equal")]
+    return [Row("every layer", "", count, count, "equal")]
 
 
 def describe(layer: Layer | None) -> str:
@@ -184,7 +185,7 @@ def _text(spec: NetworkSpec) -> dict[str, str]:
     text = paper.load("section3", paper.Section3)
     options = text.options(spec.design, block_of(spec))
     return {
-        "order within a block": text.order(block_of(spec), plain=spec.shortcut == "none"),
+        "block order": text.order(block_of(spec), plain=spec.shortcut == "none"),
         "shortcuts": spec.shortcut if spec.shortcut in options else " or ".join(options),
     }
 

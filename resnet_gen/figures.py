@@ -23,7 +23,7 @@ def imagenet_figures(layers: Sequence[Layer]) -> dict[str, str]:
     figures = _first_layer(layers)
     pool = next((la for la in layers if "max pool" in la.operation), None)
     figures["max pool output size"] = square(pool.output_size) if pool else MISSING
-    figures["max pool"] = str(pool) if pool else MISSING
+    figures["max pool"] = str(pool).replace(" max pool", "") if pool else MISSING
     found = op.stages(layers)
     for k in range(max(4, len(found))):
         figures |= _stage(f"conv{k + 2}_x", found[k] if k < len(found) else None)
@@ -90,7 +90,7 @@ def _whole(layers: Sequence[Layer], found: Sequence[Stage], head: str) -> dict[s
     orders = dict.fromkeys(order for stage in found for order in stage.orders)
     return {
         "head": head.format(layers[-1].out_channels) if pooled else _tail(layers),
-        "order within a block": " / ".join(orders) or MISSING,
+        "block order": " / ".join(orders) or MISSING,
         "shortcuts": op.shortcut_option(found),
         "depth": str(op.depth(layers)),
         "parameters": f"{op.total(layers, 'parameters'):,}",

@@ -93,6 +93,12 @@ def orphans(folder: Path, wanted: set[Path]) -> list[File]:
     return found
 
 
+def is_of_another_spec(path: Path, entry: Entry) -> bool:
+    """Whether a generated file was made before its spec was changed."""
+    header = HEADER.match(path.read_text(encoding="utf-8", errors="replace"))
+    return header is not None and header["spec_sha256"] != entry.sha256[:SHOWN]
+
+
 def spec_of(path: Path) -> str | None:
     """The spec that a generated file names in its header."""
     try:

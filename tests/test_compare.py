@@ -56,7 +56,7 @@ def test_table_1_column_by_column(cli: Callable) -> None:
     _, out, _ = cli("diff", "resnet101_b", "--json")
     left = {row["what"]: row["left"] for row in json.loads(out)["rows"]}
     assert left["conv1 output size"] == "112×112" and left["conv1 kernel"] == "7×7"
-    assert left["max pool"] == "3×3 max pool, stride 2"
+    assert left["max pool"] == "3×3, stride 2"
     for row, size, width, repeats in (
         (2, "56×56", 64, "3"),
         (3, "28×28", 128, "4"),
@@ -109,7 +109,7 @@ def test_a_depth_that_is_not_in_the_paper() -> None:
     network = expand(ImagenetSpec(name="resnet200", shortcut="B", **fields))
     found = compare(network, network.layers, "model.py")
     rows = rows_of(found)
-    assert found.equal and found.left == "paper: Table 1, 152-layer"
+    assert found.equal and found.left == "paper: Table 1's rows; nearest column: 152-layer"
     assert rows["conv3_x repeats"][:2] == ("8", "explained")
     assert rows["conv2_x widths"][1] == "equal"
 

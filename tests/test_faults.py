@@ -36,19 +36,19 @@ FAULTS = {  # what: network, text, its replacement, a row that must differ
         "resnet20",
         SUM,
         "return out + self.downsample(x)",
-        "order within a block",
+        "block order",
     ),
     "ReLU before the addition": (
         "resnet20",
         SUM,
         "return F.relu(out) + self.downsample(x)",
-        "order within a block",
+        "block order",
     ),
     "batch norm after the addition": (
         "resnet20",
         "out = self.bn2(self.conv2(out))|" + SUM,
         "out = self.conv2(out)|return F.relu(self.bn2(out + self.downsample(x)))",
-        "order within a block",
+        "block order",
     ),
     "projection on an identity shortcut": (
         "resnet20",
@@ -131,7 +131,7 @@ FAULTS = {  # what: network, text, its replacement, a row that must differ
         "head",
     ),
     "max pooling at the end": ("resnet20", "x.mean(dim=(2, 3))", "x.amax(dim=(2, 3))", "head"),
-    "another activation": ("resnet20", SUM, "return F.gelu(out + self.downsample(x))", "order"),
+    "another activation": ("resnet20", SUM, "return F.gelu(out + self.downsample(x))", "block order"),
     "another epsilon": (
         "resnet20",
         "self.bn2 = nn.BatchNorm2d(channels)",
