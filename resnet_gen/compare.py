@@ -8,13 +8,17 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Literal
 
 from resnet_gen import paper
-from resnet_gen.figures import cifar_figures, imagenet_figures
+from resnet_gen.figures import MISSING, cifar_figures, imagenet_figures
 from resnet_gen.layers import Layer
 from resnet_gen.network import Network, block_of
 from resnet_gen.spec import CifarSpec, ImagenetSpec, NetworkSpec
 
 Verdict = Literal["equal", "rounds", "explained", "differs"]
 NOT_PRINTED = "not printed"
+BOTTLENECK_STRIDE = (
+    "Table 1 says which blocks stride, not which of a bottleneck's layers does; "
+    "the authors' released networks stride in the first 1×1"
+)
 CHANGED = "the code does not build what the spec says"
 
 
@@ -56,7 +60,7 @@ class Printed:
     source: str
     figures: Mapping[str, str]  # as shown
     wanted: Mapping[str, str]  # as the layers would have it, where that is written otherwise
-    is_nearest: str  # why a figure may differ: this depth is not in the paper, its neighbour is
+    nearest_note: str  # why figures of depth may differ: only a neighbour is in the paper
 
 
 def compare(network: Network, measured: Sequence[Layer], code: str) -> Comparison:
@@ -68,17 +72,16 @@ def compare(network: Network, measured: Sequence[Layer], code: str) -> Compariso
     else:
         printed = imagenet_printed(spec)
         ours, theirs = imagenet_figures(network.layers), imagenet_figures(measured)
-    rows = [_where(network, printed)] if printed.is_nearest else []
+    rows = [_where(network, printed)] if printed.nearest_note else []
     for what in dict.fromkeys([*ours, *theirs]):
-        absent = "missing"
-        rows.append(_row(what, printed, ours.get(what, absent), theirs.get(what, absent), spec))
+        rows.append(_row(what, printed, ours.get(what, MISSING), theirs.get(what, MISSING), spec))
     rows += layer_rows(network.layers, measured)
     return Comparison(f"paper: {printed.source}", code, tuple(rows))
 
 
 def imagenet_printed(spec: ImagenetSpec) -> Printed:
     """The column of Table 1 with the spec's blocks, or the nearest one."""
-    table, text = paper.load("table1", paper.Table1), paper.load("section3", paper.Section3)
+    table = paper.load("table1", paper.Table1)
     column, nearest = paper.table1_column(spec), ""
     if column is None:
         kind = [c for c in table.flops if (int(c.split("-")[0]) > 34) == (spec.block != "basic")]
@@ -103,13 +106,12 @@ def imagenet_printed(spec: ImagenetSpec) -> Printed:
             cell, label = row.columns[column], row.layer_name
             kernels, widths = zip(*(c.split(", ") for c in cell.block), strict=True)
             strided = any(layer.startswith(label[:-1]) for layer in table.downsampling.layers)
-            deep = text.bottleneck_stride if len(kernels) == 3 else table.downsampling.stride
             figures |= {
                 f"{label} output size": row.output_size,
                 f"{label} kernels": ", ".join(kernels),
                 f"{label} widths": ", ".join(widths),
                 f"{label} repeats": cell.repeats,
-                f"{label} stride": deep if strided else "1",
+                f"{label} stride": table.downsampling.stride if strided else "1",
             }
     source = f"Table 1's rows; nearest column: {column}" if nearest else f"Table 1, {column}"
     return Printed(source, figures | _text(spec), {}, nearest)
@@ -170,7 +172,7 @@ def layer_rows(ours: Sequence[Layer], theirs: Sequence[Layer]) -> list[Row]:
 def describe(layer: Layer | None) -> str:
     """`3×3, 64, stride 2 → 28×28, 36,864 parameters`."""
     if layer is None:
-        return "missing"
+        return MISSING
     size = f" → {layer.out_channels}×{layer.output_size}×{layer.output_size}"
     parameters = f", {layer.parameters:,} parameters" if layer.parameters else ""
     return f"{layer}{size}{parameters}"
@@ -183,7 +185,7 @@ def _inputs(layer: Layer | None) -> str:
 def _text(spec: NetworkSpec) -> dict[str, str]:
     """What the paper's text says of such a network."""
     text = paper.load("section3", paper.Section3)
-    options = text.options(spec.design, block_of(spec))
+    options = text.options(spec.design, block_of(spec), spec.depth)
     return {
         "block order": text.order(block_of(spec), plain=spec.shortcut == "none"),
         "shortcuts": spec.shortcut if spec.shortcut in options else " or ".join(options),
@@ -192,7 +194,7 @@ def _text(spec: NetworkSpec) -> dict[str, str]:
 
 def _where(network: Network, printed: Printed) -> Row:
     name = network.spec.name
-    return Row("network", "not in the paper", name, name, "explained", printed.is_nearest)
+    return Row("network", "not in the paper", name, name, "explained", printed.nearest_note)
 
 
 def _row(what: str, printed: Printed, ours: str, theirs: str, spec: NetworkSpec) -> Row:
@@ -204,8 +206,12 @@ def _row(what: str, printed: Printed, ours: str, theirs: str, spec: NetworkSpec)
     if what in ("parameters", "multiply-adds"):
         verdict, why = _figure(what, printed, int(ours.replace(",", "")), spec)
         return Row(what, shown, ours, theirs, verdict, why)
-    if printed.is_nearest and what.endswith(("repeats", "depth")):
-        return Row(what, shown, ours, theirs, "explained", printed.is_nearest)
+    if printed.nearest_note and what.endswith(("repeats", "depth")):
+        return Row(what, shown, ours, theirs, "explained", printed.nearest_note)
+    if ours == f"{shown}, in the 1×1":
+        return Row(what, shown, ours, theirs, "explained", BOTTLENECK_STRIDE)
+    if what == "shortcuts" and spec.design == "imagenet" and block_of(spec) == "basic":
+        return Row(what, shown, ours, theirs, "explained", _reason(what, spec))
     return Row(what, shown, ours, theirs, "differs", _reason(what, spec))
 
 
@@ -214,22 +220,22 @@ def _figure(what: str, printed: Printed, value: int, spec: NetworkSpec) -> tuple
     shown = printed.figures[what]
     number, unit = (shown[:-1], 10**6) if shown.endswith("M") else (shown.split("×")[0], 10**9)
     rounded = (Decimal(value) / unit).quantize(Decimal(number), ROUND_HALF_UP)
-    if str(rounded) == number and not printed.is_nearest:
+    if str(rounded) == number and not printed.nearest_note:
         return "rounds", f"{value:,} rounds to {shown}"
     for note in paper.load("notes", paper.Notes).flops:
         if note.multiply_adds == value and note.column == f"{spec.depth}-layer":
             return note.verdict, note.why
     if departures := paper.departures(spec):
         return "differs", f"the spec sets {', '.join(departures)}"
-    if printed.is_nearest:
-        return "explained", printed.is_nearest
+    if printed.nearest_note:
+        return "explained", printed.nearest_note
     return "differs", _reason("shortcuts", spec)
 
 
 def _reason(what: str, spec: NetworkSpec) -> str:
     """Which line of the spec makes this row differ."""
     if what == "shortcuts":
-        return f"the paper does not build these networks with shortcut: {spec.shortcut}"
+        return f"the paper reports no such network with shortcut: {spec.shortcut}"
     key = {"head": "classes", "width": "width", "widths": "width", "stride": "stride_in"}.get(
         what.rsplit(maxsplit=1)[-1], "image_size"
     )

@@ -109,6 +109,7 @@ def read_network(path: Path, shown: str | None = None) -> Entry:
     """
     document = read_document(path, shown or path.as_posix())
     problems = []
+    # Where the design is wrong, the one that was probably meant is taken, to check the rest too.
     design = document.data.get("design")
     misspelt = [key for key in document.data if did_you_mean(key, ["design"]).startswith("did")]
     if "design" not in document.data and misspelt:

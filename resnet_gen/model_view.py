@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from resnet_gen import paper
+from resnet_gen.figures import square
 from resnet_gen.layers import CONVOLUTION
 from resnet_gen.network import Network, block_of
 from resnet_gen.spec import CifarSpec, ImagenetSpec, NetworkSpec, class_name
@@ -17,12 +18,12 @@ SHORTCUT_FACTS = {
 }
 EQUATIONS = {
     "none": "",
-    "A": "Eq. (1): y = F(x) + x; where the dimensions grow, x is subsampled and zero-padded.",
-    "B": "Eq. (1): y = F(x) + x; where the dimensions grow, Eq. (2): y = F(x) + W_s x.",
-    "C": "Eq. (2): y = F(x) + W_s x, in every block.",
+    "A": "Eq. (1): y = F(x) + x; where the dimensions grow, x is zero-padded (option A).",
+    "B": "Eq. (1): y = F(x) + x; where the dimensions grow, Eq. (2): y = F(x) + W_s x (option B).",
+    "C": "Eq. (2), y = F(x) + W_s x, in every block (section 4.1, option C).",
 }
 FANS = {
-    "fan_out": ("fan-out", "fan-out is what fb.resnet.torch and torchvision use"),
+    "fan_out": ("fan-out", "fan-out is what fb.resnet.torch and torchvision take"),
     "fan_in": ("fan-in", "fan-in keeps the variance of the forward pass"),
 }
 
@@ -48,7 +49,7 @@ class BlockView:
     equation: str
     is_plain: bool
     zero_pads: bool
-    zero_pad_template: str
+    shortcut_template: str  # of what blocks add where x does not fit; none for plain networks
     zeros_on_both_sides: bool
     projects_where_it_grows: bool
     projects_always: bool
@@ -122,8 +123,8 @@ def model_view(network: Network) -> ModelView:
         image_channels=channels,
         image_size=size,
         width=spec.width,
-        conv1_size=_square(conv1.output_size),
-        pool_size=_square(pool.output_size),
+        conv1_size=square(conv1.output_size),
+        pool_size=square(pool.output_size),
         pool_is_padded=isinstance(spec, ImagenetSpec) and spec.pooling == "padded",
         stages=tuple(
             StageView(
@@ -132,7 +133,7 @@ def model_view(network: Network) -> ModelView:
                 s.width,
                 s.blocks,
                 s.stride,
-                f"{s.label}{', ' if s.label else ''}{_square(s.output_size)}",
+                f"{s.label}{', ' if s.label else ''}{square(s.output_size)}",
             )
             for s in network.stages
         ),
@@ -141,10 +142,6 @@ def model_view(network: Network) -> ModelView:
         initialisation=_initialisation(spec),
         parameters=f"{network.parameters:_}",
     )
-
-
-def _square(size: int) -> str:
-    return f"{size}×{size}"
 
 
 def _data(spec: NetworkSpec) -> str:
@@ -163,7 +160,7 @@ def _cifar_table(network: Network) -> tuple[str, ...]:
     spec = network.spec
     assert isinstance(spec, CifarSpec)
     columns = [
-        (_square(stage.output_size), "1+2n" if index == 0 else "2n", str(stage.width))
+        (square(stage.output_size), "1+2n" if index == 0 else "2n", str(stage.width))
         for index, stage in enumerate(network.stages)
     ]
     heads = ("output size", "layers", "filters")
@@ -190,12 +187,12 @@ def _imagenet_table(network: Network) -> tuple[str, ...]:
         block = f"[{'; '.join(convolutions)}] ×{stage.blocks}"
         rows.append((stage.label, stage.output_size, block))
     rows.append(("", 1, f"average pool, {network.spec.classes}-d fc, softmax"))
-    return tuple(f"{label:9}{_square(size):10}{text}" for label, size, text in rows)
+    return tuple(f"{label:9}{square(size):10}{text}" for label, size, text in rows)
 
 
 def _facts(network: Network) -> tuple[str, ...]:
     spec = network.spec
-    size = _square(spec.image_size)
+    size = square(spec.image_size)
     known = not paper.departures(spec)
     parameters, work = f"{network.parameters:,}", f"{network.multiply_adds:,} for one {size} image"
     error = paper.reported_error(spec) or "not reported in the paper"
@@ -207,10 +204,11 @@ def _facts(network: Network) -> tuple[str, ...]:
     else:
         column = paper.table1_column(spec)
         if column:
-            work += f"; Table 1: {paper.load('table1', paper.Table1).flops[column]}"
+            printed = paper.load("table1", paper.Table1).flops[column]
+            work += f"; Table 1: {printed}{_beside_table_1(spec)}"
         if spec.block == "bottleneck":
             release = "on each first 1×1, as in the authors' release"
-            stride = "on each 3×3 as in torchvision, not the paper's network"
+            stride = "on each 3×3, as in torchvision (v1.5)"
             facts = [("stride", release if spec.strided_convolution == 1 else stride)]
     head = [
         ("parameters", parameters),
@@ -221,16 +219,26 @@ def _facts(network: Network) -> tuple[str, ...]:
     return tuple(f"{label:16}{text}" for label, text in [*head, *facts])
 
 
+def _beside_table_1(spec: ImagenetSpec) -> str:
+    """What Table 1's figure is of, where it may not be of this network."""
+    if spec.strided_convolution == 2:
+        return ", with the stride on the 1×1"
+    return ", option unnamed" if spec.shortcut in "BC" and spec.depth < 50 else ""
+
+
 def _block(spec: NetworkSpec) -> BlockView:
     bottleneck = block_of(spec) == "bottleneck"
     pad = "zero_pad_shortcut_of_any_width" if bottleneck else "zero_pad_shortcut"
+    shortcut = {"none": "", "A": f"sections/{pad}.jinja"}.get(
+        spec.shortcut, "sections/projection.jinja"
+    )
     return BlockView(
         class_name="Bottleneck" if bottleneck else "BasicBlock",
         template=f"sections/{'bottleneck' if bottleneck else 'basic_block'}.jinja",
         equation=EQUATIONS[spec.shortcut],
         is_plain=spec.shortcut == "none",
         zero_pads=spec.shortcut == "A",
-        zero_pad_template=f"sections/{pad}.jinja",
+        shortcut_template=shortcut,
         zeros_on_both_sides=spec.zero_padding == "both",
         projects_where_it_grows=spec.shortcut == "B",
         projects_always=spec.shortcut == "C",

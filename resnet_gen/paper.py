@@ -1,4 +1,7 @@
-"""The paper's tables as its authors printed them. Numbers are strings; nothing here is computed."""
+"""The paper's tables as printed: numbers are strings, none is computed.
+
+Only notes.yaml is ours: what is known about counts that do not round to the printed ones.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from resnet_gen.library import find
 from resnet_gen.problems import Failure, Problem
 from resnet_gen.reading import read_model
-from resnet_gen.spec import Block, CifarSpec, ImagenetSpec, NetworkSpec, Shortcut
+from resnet_gen.spec import (
+    CONVOLUTIONS,
+    Block,
+    CifarSpec,
+    ImagenetSpec,
+    NetworkSpec,
+    Shortcut,
+)
 
 Printed = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$", description="As printed.")]
 Size = Annotated[str, Field(pattern=r"^\d+×\d+$", description="Height × width in pixels.")]
@@ -159,6 +169,7 @@ class BuiltWith(_Table):
 
     design: Literal["cifar", "imagenet"]
     block: Block
+    depth: int | None = Field(None, description="Only this one; the first row that fits counts.")
     options: list[Shortcut]
 
 
@@ -168,17 +179,16 @@ class Section3(_Table):
     section: Literal["3"]
     orders: list[Order]
     shortcuts: list[BuiltWith]
-    bottleneck_stride: str
 
     def order(self, block: str, *, plain: bool) -> str:
         """`3×3 BN ReLU 3×3 BN + ReLU`."""
         found = next(order for order in self.orders if order.block == block)
         return found.plain if plain else found.residual
 
-    def options(self, design: str, block: str) -> list[Shortcut]:
+    def options(self, design: str, block: str, depth: int) -> list[Shortcut]:
         """The shortcuts of such networks in the paper."""
-        kinds = (k for k in self.shortcuts if (k.design, k.block) == (design, block))
-        return next((k.options for k in kinds), [])
+        kinds = [k for k in self.shortcuts if (k.design, k.block) == (design, block)]
+        return next((k.options for k in kinds if k.depth in (None, depth)), [])
 
 
 class Note(_Table):
@@ -238,7 +248,7 @@ def table1_column(spec: ImagenetSpec) -> str | None:
     column = f"{spec.depth}-layer"
     rows = [row for row in load("table1", Table1).rows if column in row.columns]
     repeats = [int(row.columns[column].repeats) for row in rows]
-    layers = {"basic": 2, "bottleneck": 3}[spec.block]
+    layers = CONVOLUTIONS[spec.block]
     same = repeats == spec.blocks and len(rows[0].columns[column].block) == layers
     return column if same else None
 

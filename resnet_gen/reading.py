@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from resnet_gen.problems import Failure, Problem, did_you_mean, quoted
-from resnet_gen.yaml_source import Document, Path_, parse, read_text
+from resnet_gen.yaml_source import Document, KeyPath, parse, read_text
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -90,7 +90,7 @@ def _problem(
     what: str,
     elsewhere: Mapping[str, str],
 ) -> Problem:
-    path: Path_ = detail["loc"]
+    path: KeyPath = detail["loc"]
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     key = next((part for part in reversed(path) if isinstance(part, str)), "")
     place = document.values.get(path)
@@ -141,7 +141,7 @@ def _value_problem(kind: str, value: Any, context: dict[str, Any]) -> tuple[str,
     return f"{shown} is not {wanted}", hint
 
 
-def _fields(model: type[BaseModel], path: Path_) -> dict[str, Any]:
+def _fields(model: type[BaseModel], path: KeyPath) -> dict[str, Any]:
     """The fields of the model that stands at `path`."""
     for part in path:
         annotation = model.model_fields[str(part)].annotation

@@ -7,7 +7,7 @@ from pathlib import Path
 from resnet_gen import library
 from resnet_gen.problems import Failure, Problem
 from resnet_gen.reading import validate
-from resnet_gen.spec import DESIGNS, ImagenetSpec
+from resnet_gen.spec import CONVOLUTIONS, DESIGNS, ImagenetSpec
 from resnet_gen.yaml_source import parse
 
 SCHEMA = "# yaml-language-server: $schema=../schema/network.json\n"
@@ -33,20 +33,22 @@ def new_spec(
             hint = f"say how many stand in each stage, such as --blocks 3,4,6,3 for {depth} layers"
             message = f"Table 1 has no column of {depth} layers to take its blocks from"
             raise Failure(Problem("blocks", message, hint))
-        per_block = 2 if block == "basic" else 3
+        per_block = CONVOLUTIONS.get(block, 3)
         lines += [
             ("depth", str(depth), f"{per_block}·({'+'.join(map(str, blocks))})+2"),
             ("block", block, "basic | bottleneck"),
             ("blocks", str(blocks), "in conv2_x, conv3_x, conv4_x, conv5_x"),
-            ("shortcut", shortcut, "none | A | B | C (section 3.3)"),
+            ("shortcut", shortcut, "none | A | B (section 3.3) | C (section 4.1)"),
         ]
         if block == "bottleneck":
-            lines.append(("stride_in", "conv1x1", "the paper's; conv3x3 is torchvision's v1.5"))
+            lines.append(
+                ("stride_in", "conv1x1", "the authors' release; conv3x3 is torchvision's v1.5")
+            )
     else:
         n = (depth - 2) // 6
         lines += [
             ("depth", str(depth), f"6n+2 with n = {n}"),
-            ("shortcut", shortcut, "none | A | B | C (section 3.3); the paper's is A"),
+            ("shortcut", shortcut, "none | A | B | C; the paper's is A (section 4.2)"),
             ("training", "cifar-paper", "a recipe in specs/recipes/, or a mapping"),
         ]
     width = max(len(f"{key}: {value}") for key, value, _ in lines)

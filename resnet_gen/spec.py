@@ -51,12 +51,10 @@ def _usable_name(name: str) -> str:
     made = class_name(name)
     if keyword.iskeyword(name) or keyword.iskeyword(made):
         raise rule("name", f"`{name}` is a word of the Python language", hint)
-    if not made.isidentifier() or made in TAKEN_CLASS_NAMES:
-        what = f"the class would be called `{made}`, which " if made else "the name leaves no "
-        what += (
-            "the generated file uses itself" if made in TAKEN_CLASS_NAMES else "is no class name"
-        )
-        raise rule("name", what, hint)
+    if made in TAKEN_CLASS_NAMES:
+        raise rule("name", f"its class would be `{made}`, which the file uses for its own", hint)
+    if not made.isidentifier():
+        raise rule("name", f"`{name}` leaves nothing to call its class", hint)
     return name
 
 

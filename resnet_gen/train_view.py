@@ -6,7 +6,7 @@ import textwrap
 from dataclasses import dataclass
 from decimal import Decimal
 
-from resnet_gen import paper
+from resnet_gen import library, paper
 from resnet_gen.library import Entry
 from resnet_gen.model_view import title_of
 from resnet_gen.recipe import Recipe
@@ -51,50 +51,69 @@ class TrainView:
     spec_sha256: str
     image_channels: int
     image_size: int
+    images_may_not_fit: bool  # 3×32×32 is what every data set can give
     recipe: RecipeView
 
 
 def train_view(entry: Entry, recipe: Recipe) -> TrainView:
     """The view of a train.py."""
     spec = entry.spec
-    r = _recipe(recipe)
-    rate = f"learning rate {r.learning_rate}"
-    if recipe.warmup:
-        warm = f"{recipe.warmup.until_training_error:g}%"
-        rate = (
-            f"learning rate {r.warmup.learning_rate if r.warmup else ''} until the training error "
-            f"is below {warm}, then {r.learning_rate}"
-        )
-    if recipe.drops:
-        rate += f", divided by 10 at {' and '.join(f'{drop:,}' for drop in recipe.drops)}"
-    error = paper.reported_error(spec)
-    mirrored = ", half of them mirrored" if recipe.flip else ""
-    text = (
-        f"{recipe.iterations:,} iterations of {recipe.batch_size} images; SGD with momentum "
-        f"{r.momentum} and weight decay {r.weight_decay}; {rate}. Images lose the per-pixel mean, "
-        f"are padded by {recipe.padding} and cropped at random{mirrored}. "
-        f"{recipe.validation:,} training images are kept aside for validation; the test images are "
-        "read once, at the end."
-    )
-    if error:
-        text += f" The paper's test error: {error}."
+    changes = _changes(recipe)
+    but = f" but for {' and '.join(changes)}" if changes else ""
+    paper_error = None if changes else paper.reported_error(spec)
     return TrainView(
-        title=f"Trains {title_of(spec)} as in He et al. 2015 (arXiv:1512.03385), section 4.2.",
+        title=f"Trains {title_of(spec)} by section 4.2 of He et al. 2015 (arXiv:1512.03385){but}.",
         usage=("python train.py --data cifar10 --root data", "python train.py --data digits"),
-        summary=tuple(textwrap.wrap(text, 98)),
+        summary=tuple(textwrap.wrap(_summary(recipe, paper_error), 98)),
         class_name=class_name(spec.name),
         name=spec.name,
         spec_sha256=entry.sha256,
         image_channels=spec.image_channels,
         image_size=spec.image_size,
-        recipe=r,
+        images_may_not_fit=(spec.image_channels, spec.image_size) != (3, 32),
+        recipe=_recipe(recipe),
     )
+
+
+def _changes(recipe: Recipe) -> list[str]:
+    """What the recipe has otherwise than the paper's, with or without warm-up."""
+    paper_recipe = library.recipe("cifar-paper")
+    warmup = library.recipe("cifar-paper-warmup").warmup
+    keys = [key for key in Recipe.model_fields if key not in ("name", "design", "warmup")]
+    changed = [key for key in keys if getattr(recipe, key) != getattr(paper_recipe, key)]
+    return changed + (["warmup"] if recipe.warmup not in (None, warmup) else [])
+
+
+def _summary(recipe: Recipe, paper_error: str | None) -> str:
+    """The recipe in sentences."""
+    rate = f"learning rate {_number(recipe.learning_rate)}"
+    if recipe.warmup:
+        warm = recipe.warmup
+        rate = (
+            f"learning rate {_number(warm.learning_rate)} until the training error is below "
+            f"{_number(warm.until_training_error)}%, then {_number(recipe.learning_rate)}"
+        )
+    if recipe.drops:
+        rate += f", divided by 10 at {' and '.join(f'{drop:,}' for drop in recipe.drops)}"
+    mirrored = " and mirrored with probability 1/2" if recipe.flip else ""
+    text = (
+        f"{recipe.iterations:,} iterations of {recipe.batch_size:,} images; SGD with momentum "
+        f"{_number(recipe.momentum)} and weight decay {_number(recipe.weight_decay)}; {rate}. The "
+        f"per-pixel mean is subtracted; images are padded by {recipe.padding}, cropped at "
+        f"random{mirrored}. {recipe.validation:,} of the training images are held out for "
+        "validation: the paper names a 45k/5k split, but does not say whether its reported "
+        "networks were trained on all 50,000. The test set is evaluated once, after the last "
+        "iteration."
+    )
+    if paper_error:
+        text += f" Test error in the paper: {paper_error}."
+    return f"{text} Convolutions are in bf16 where the hardware has it. Needs torch 2.9 or newer."
 
 
 def _recipe(recipe: Recipe) -> RecipeView:
     drops = ", ".join(f"{drop:_}" for drop in recipe.drops)
     warmup = None
-    arguments, call = "step: int, iterations: int = ITERATIONS", "step, args.iterations"
+    arguments, call = "step: int, iterations: int = ITERATIONS", "step - 1, args.iterations"
     if recipe.warmup:
         rate, until = recipe.warmup.learning_rate, recipe.warmup.until_training_error
         warmup = WarmupView(_number(rate), _number(until))

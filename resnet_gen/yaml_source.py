@@ -16,7 +16,7 @@ from resnet_gen.problems import Failure, Problem, quoted
 MAX_BYTES = 64 * 1024  # the paper's largest table needs 4 KiB
 MAX_NESTING = 16
 
-Path_ = tuple[str | int, ...]  # the way to a value: ("training", "drops", 0)
+KeyPath = tuple[str | int, ...]  # the way to a value: ("training", "drops", 0)
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Document:
     label: str
     lines: list[str]
     data: Any = None
-    keys: dict[Path_, Span] = field(default_factory=dict)
-    values: dict[Path_, Span] = field(default_factory=dict)
+    keys: dict[KeyPath, Span] = field(default_factory=dict)
+    values: dict[KeyPath, Span] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def problem(self, span: Span | None, rule: str, message: str, hint: str = "") -> Problem:
@@ -126,7 +126,7 @@ class _Builder:
                 data = self.node(event, ())
         return data
 
-    def node(self, event: Any, path: Path_) -> Any:
+    def node(self, event: Any, path: KeyPath) -> Any:
         self.document.values[path] = _span(event)
         if isinstance(event, events.AliasEvent):
             message = f"the alias *{event.anchor} is not allowed in a spec"
@@ -145,7 +145,7 @@ class _Builder:
             return items
         return self.mapping(path)
 
-    def mapping(self, path: Path_) -> dict[str, Any]:
+    def mapping(self, path: KeyPath) -> dict[str, Any]:
         items: dict[str, Any] = {}
         while not isinstance(event := next(self.stream), events.MappingEndEvent):
             plain = isinstance(event, events.ScalarEvent)
@@ -180,7 +180,7 @@ class _Builder:
             self._report(event, "syntax", message, "specs hold words, numbers and lists")
             return None
 
-    def _widen(self, path: Path_, end: Any) -> None:
+    def _widen(self, path: KeyPath, end: Any) -> None:
         """Underline the whole of a [list] or {mapping} that ends on the line it began."""
         span, mark = self.document.values[path], end.end_mark
         if mark.line + 1 == span.line:

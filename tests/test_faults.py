@@ -27,8 +27,8 @@ FAULTS = {  # what: network, text, its replacement, a row that must differ
     ),
     "stride moved into the 3×3": (
         "resnet50_b",
-        "nn.Conv2d(in_channels, channels, 1, stride, bias=False)|" + SECOND,
-        "nn.Conv2d(in_channels, channels, 1, bias=False)"
+        "conv1 = nn.Conv2d(in_channels, channels, 1, stride, bias=False)|" + SECOND,
+        "conv1 = nn.Conv2d(in_channels, channels, 1, bias=False)"
         "|nn.Conv2d(channels, channels, 3, stride, padding=1, bias=False)",
         "conv3_x stride",
     ),
@@ -131,7 +131,12 @@ FAULTS = {  # what: network, text, its replacement, a row that must differ
         "head",
     ),
     "max pooling at the end": ("resnet20", "x.mean(dim=(2, 3))", "x.amax(dim=(2, 3))", "head"),
-    "another activation": ("resnet20", SUM, "return F.gelu(out + self.downsample(x))", "block order"),
+    "another activation": (
+        "resnet20",
+        SUM,
+        "return F.gelu(out + self.downsample(x))",
+        "block order",
+    ),
     "another epsilon": (
         "resnet20",
         "self.bn2 = nn.BatchNorm2d(channels)",
@@ -206,7 +211,7 @@ def test_an_equivalent_edit_is_no_difference(cli: Callable, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "replacement", "words"),
     [
-        ("class BasicBlock", "clas BasicBlock", ":30:|no Python"),
+        ("class BasicBlock", "clas BasicBlock", "model.py:32:6:|no Python"),
         ("self.fc(x)", "self.fd(x)", "AttributeError|self.fd(x)"),
         ("nn.Linear(64,", "nn.Linear(65,", "RuntimeError"),
         ("import torch\n", "import torch\nimport no_such_package\n", "no_such_package"),

@@ -241,3 +241,18 @@ def test_a_wheel_works_in_an_empty_folder(project: Path) -> None:
     assert len(list(made.glob("*/*/model.py"))) == len(NAMES)
     committed = ROOT / "generated/cifar/resnet20/model.py"
     assert (made / "cifar/resnet20/model.py").read_text() == committed.read_text()
+
+
+def test_a_changed_recipe_is_not_called_the_papers(cli: Callable, project: Path) -> None:
+    changes = "{recipe: cifar-paper, learning_rate: 0.05, momentum: 0.8}"
+    (project / "net.yaml").write_text(f"{SPEC}training: {changes}\n")
+    assert cli("generate", "net.yaml").code == 0
+    text = TRAIN.read_text()
+    assert (
+        "section 4.2 of He et al. 2015 (arXiv:1512.03385) but for learning_rate and momentum."
+        in text
+    )
+    assert "Test error in the paper" not in text and "LEARNING_RATE = 0.05" in text
+    (project / "net.yaml").write_text(SPEC)
+    assert cli("generate", "net.yaml").code == 0
+    assert "Test error in the paper: 8.75% (Table 6)" in " ".join(TRAIN.read_text().split())

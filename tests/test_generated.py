@@ -176,7 +176,7 @@ def reference_of(name: str) -> nn.Module:
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in NAMES if n not in TORCHVISION and not re.search(r"1202|(50|101|152)_b", n)]
+    "name", [n for n in NAMES if n not in TORCHVISION and not re.search(r"(50|101|152)_b", n)]
 )
 def test_equal_to_a_network_of_torchvisions_blocks(name: str) -> None:
     """Options A and C and the plain networks, which torchvision has not, from its block class."""
@@ -323,7 +323,7 @@ def test_runs_alone_and_checks_its_own_count(name: str, tmp_path: pytest.TempPat
     command = [sys.executable, "-c", ALONE, str(folder(name) / "model.py")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
-    assert f"{counts(name)[0]:,} parameters" in done.stdout
+    assert f"{counts(name)[0]:,} parameters as specified" in done.stdout
 
 
 def siblings(one: str, other: str) -> list[tuple[str, str]]:
@@ -370,7 +370,7 @@ def test_nothing_that_the_network_does_not_use() -> None:
     for name in NAMES:
         source, shortcut = (folder(name) / "model.py").read_text(), spec_of(name).spec.shortcut
         assert ("ZeroPadShortcut" in source) == (shortcut == "A")
-        assert ("nn.Sequential(\n" in source or "projection" in source) == (shortcut in "BC")
+        assert ("def projection" in source) == (shortcut in "BC")
         assert ("downsample" in source) == (shortcut != "none")
         assert ("MaxPool2d" in source) == (name not in CIFAR)
         train = folder(name) / "train.py"

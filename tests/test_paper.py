@@ -91,4 +91,6 @@ def test_the_sections() -> None:
     assert columns == [("32×32", "1+2n", "16"), ("16×16", "2n", "32"), ("8×8", "2n", "64")]
     assert [s.layers_for(9) for s in section.stages] == [19, 18, 18]
     assert section.first_layer == "3×3, 16" and section.shortcut == "A"
-    assert load("section3", paper.Section3).options("imagenet", "bottleneck") == ["B"]
+    assert load("section3", paper.Section3).options("imagenet", "bottleneck", 50) == ["B"]
+    assert load("section3", paper.Section3).options("imagenet", "basic", 18) == ["none", "A"]
+    assert len(load("section3", paper.Section3).options("imagenet", "basic", 34)) == 4

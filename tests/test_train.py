@@ -133,23 +133,24 @@ def test_every_image_of_a_batch_is_cropped_by_itself(script: ModuleType) -> None
 
 
 def test_batches_are_full_and_run_through_all_images(script: ModuleType) -> None:
-    stream = script.batches(1_000, 128, torch.Generator().manual_seed(3))
-    seen = torch.cat([next(stream) for _ in range(125)])  # 16 times all images
+    images = script.Images(torch.arange(1_000), torch.arange(1_000))
+    stream = script.batches(images, 128, seed=3)
+    seen = torch.cat([next(stream).labels for _ in range(125)])  # 16 times all images
     assert len(seen) == 16_000
     for epoch in seen.split(1_000):
         assert sorted(epoch.tolist()) == list(range(1_000))
     assert not torch.equal(seen[:1_000], seen[1_000:2_000])
-    tiny = next(script.batches(3, 8, torch.Generator()))
-    assert len(tiny) == 8
+    few = script.Images(torch.arange(3), torch.arange(3))
+    assert len(next(script.batches(few, 8, seed=0)).labels) == 8
 
 
 def test_45k_and_5k_by_a_fixed_seed(script: ModuleType) -> None:
     images = script.Images(torch.arange(50_000), torch.arange(50_000))
-    train, validation = script.split(images, aside=5_000)
+    train, validation = script.split(images, held_out=5_000)
     assert (len(train.labels), len(validation.labels)) == (45_000, 5_000)
     assert len(set(train.labels.tolist()) | set(validation.labels.tolist())) == 50_000
     torch.manual_seed(99)
-    assert torch.equal(script.split(images, aside=5_000)[1].labels, validation.labels)
+    assert torch.equal(script.split(images, held_out=5_000)[1].labels, validation.labels)
 
 
 def test_error_is_a_percentage_over_all_images(script: ModuleType) -> None:
@@ -202,7 +203,7 @@ def test_the_training_set_alone_gives_the_mean_and_the_test_set_is_read_once(
     ]
     monkeypatch.setattr(sys, "argv", [*arguments, "--batch-size", "16"])
     script.main()
-    kept = script.split(everything, aside=30)[0]
+    kept = script.split(everything, held_out=30)[0]
     assert torch.allclose(trainers[0].mean, kept.pixels.float().mean(dim=0), atol=1e-3)
     assert [when for size, when in calls if size == 50] == [8]  # after the last step
     assert len([1 for size, _ in calls if size == 30]) == 8
@@ -248,6 +249,8 @@ def test_a_short_run_on_digits(tmp_path: Path) -> None:
     )
     other = run("resnet32", "--data", "digits", "--evaluate", checkpoint)
     assert other.returncode == 2 and "no checkpoint of resnet32" in other.stderr
+    foreign = run("resnet20", "--data", "cifar10", "--evaluate", checkpoint)
+    assert foreign.returncode == 2 and "was trained on digits, not on cifar10" in foreign.stderr
     state = torch.load(checkpoint, weights_only=True)
     load(folder("resnet20") / "model.py").ResNet20().load_state_dict(state["model"], strict=True)
 
@@ -387,12 +390,12 @@ def test_test_comes_before_val(script: ModuleType, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words", "code"),
     [
-        (["--data", "cifar11"], "no cifar11/train", 2),
-        (["--data", "digits", "--iterations", "0"], "count from 1 on", 2),
+        (["--data", "cifar11"], "--data takes cifar10, cifar100, digits, or a folder", 2),
+        (["--data", "digits", "--iterations", "0"], "must be at least 1", 2),
         (["--data", "digits", "--iterations", "many"], "invalid int value", 2),
         (["--data", "digits", "--device", "cuda"], "there is no cuda device here", 4),
-        (["--data", "digits", "--evaluate", "nothing.pt"], "there is no checkpoint", 2),
-        (["--data", "digits", "--evaluate", __file__], "is no checkpoint", 2),
+        (["--data", "digits", "--evaluate", "nothing.pt"], "cannot be read as a checkpoint", 2),
+        (["--data", "digits", "--evaluate", __file__], "cannot be read as a checkpoint", 2),
         (["--data", "digits", "--out", __file__], "cannot write into", 2),
         ([], "--data", 2),
     ],
