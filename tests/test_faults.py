@@ -211,7 +211,7 @@ def test_an_equivalent_edit_is_no_difference(cli: Callable, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "replacement", "words"),
     [
-        ("class BasicBlock", "clas BasicBlock", "model.py:32:6:|no Python"),
+        ("class BasicBlock", "clas BasicBlock", "model.py:30:6:|no Python"),
         ("self.fc(x)", "self.fd(x)", "AttributeError|self.fd(x)"),
         ("nn.Linear(64,", "nn.Linear(65,", "RuntimeError"),
         ("import torch\n", "import torch\nimport no_such_package\n", "no_such_package"),

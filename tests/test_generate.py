@@ -139,11 +139,13 @@ def test_the_spec_changed(net: Path, cli: Callable) -> None:
 def test_the_generator_changed(net: Path, cli: Callable) -> None:
     (net / "templates/sections").mkdir(parents=True)
     own = (ROOT / "templates/sections/self_check.jinja").read_text()
-    (net / "templates/sections/self_check.jinja").write_text(own.replace("as counted", "counted"))
+    (net / "templates/sections/self_check.jinja").write_text(
+        own.replace("as specified", "as wanted")
+    )
     code, out, _ = cli("generate", "net.yaml", "--check")
     assert code == 1 and f"{MODEL}: the generator changed\n" in out
     assert cli("generate", "net.yaml").code == 0
-    assert "parameters, counted" in MODEL.read_text()
+    assert "parameters as wanted" in MODEL.read_text()
 
 
 def test_a_file_of_somebody_elses_is_kept(net: Path, cli: Callable) -> None:
@@ -248,10 +250,7 @@ def test_a_changed_recipe_is_not_called_the_papers(cli: Callable, project: Path)
     (project / "net.yaml").write_text(f"{SPEC}training: {changes}\n")
     assert cli("generate", "net.yaml").code == 0
     text = TRAIN.read_text()
-    assert (
-        "section 4.2 of He et al. 2015 (arXiv:1512.03385) but for learning_rate and momentum."
-        in text
-    )
+    assert "(arXiv:1512.03385) but for learning_rate and momentum." in text
     assert "Test error in the paper" not in text and "LEARNING_RATE = 0.05" in text
     (project / "net.yaml").write_text(SPEC)
     assert cli("generate", "net.yaml").code == 0
