@@ -6,6 +6,8 @@ Exit codes: 0 done or yes, 1 the answer is no, 2 wrong usage or a wrong spec, 3 
 
 from __future__ import annotations
 
+import io
+import signal
 import sys
 import traceback
 from dataclasses import asdict
@@ -211,11 +213,15 @@ def train(
 
     from resnet_gen import output
 
-    _, code = output.code_of(name, OUT)
+    entry, code = output.code_of(name, OUT)
     script = code.with_name("train.py")
-    if not script.is_file():
-        hint = f"resnet-gen generate {name}" if not code.is_file() else "its spec has no `training`"
-        raise Failure(Problem("file", "there is no such script", hint, script.as_posix()))
+    if entry.recipe is None:
+        message = f"there is no training script for the {entry.spec.design} design yet"
+        raise Failure(Problem("training", message, "its model.py can be imported and trained"))
+    for path in (code, script):
+        if not path.is_file():
+            hint = f"resnet-gen generate {name}"
+            raise Failure(Problem("file", "there is no such file", hint, path.as_posix()))
     if missing := [package for package in ("torch", "torchvision") if find_spec(package) is None]:
         hint = "pip install 'resnet-gen[train]'"
         raise Failure(Problem("torch", f"{' and '.join(missing)} not installed", hint), exit_code=4)
@@ -271,15 +277,20 @@ def doctor(as_json: Json = False) -> None:
 
 def main() -> None:
     """Runs a command and turns what goes wrong into lines for a person and an exit code."""
+    if hasattr(signal, "SIGPIPE"):  # `head` has seen enough: end quietly, as other commands do
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # × on a terminal that has none
     try:
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
     except Failure as failure:
         status = _report(failure.problems, failure.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         status = 130
-    except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
-        sys.stderr.close()
-        status = 0
+    except OSError as error:  # a folder that cannot be written, a name that is too long
+        message = error.strerror or str(error)
+        status = _report([Problem("file", message, "", str(error.filename or ""))], 2)
     except Exception as error:
         if hasattr(error, "format_message"):  # click's usage errors; typer has a click of its own
             hint = "--help shows commands and options"

@@ -61,27 +61,27 @@ def _stage(label: str, stage: Stage | None) -> dict[str, str]:
     words = ("output size", "kernels", "widths", "repeats", "stride")
     if stage is None:
         return {f"{label} {word}": MISSING for word in words}
-    kernels, widths = zip(*(c.split(", ") for c in stage.convolutions), strict=True)
+    written = [c.split(", ") for c in stage.convolutions]
+    kernels, widths = [kernel for kernel, _ in written], [width for _, width in written]
     values = (
         square(stage.output_size),
         ", ".join(kernels),
         ", ".join(widths),
         str(stage.repeats),
-        _stride(stage, kernels),
+        _stride(stage),
     )
     return {f"{label} {word}": value for word, value in zip(words, values, strict=True)}
 
 
-def _stride(stage: Stage, kernels: Sequence[str]) -> str:
+def _stride(stage: Stage) -> str:
     """1, or 2 and where: only a bottleneck leaves a choice."""
-    strides = stage.strides
-    if set(strides) == {1}:
+    kernels, strides = [k for k, _ in stage.strides], [s for _, s in stage.strides]
+    if max(strides, default=1) == 1:
         text = "1"
-    elif "1×1" not in kernels and strides[0] > 1 and set(strides[1:]) == {1}:
+    elif "1×1" not in kernels and strides[0] > 1 and max(strides[1:], default=1) == 1:
         text = str(strides[0])
     else:
-        where = [f"{s}, in the {k}" for s, k in zip(strides, kernels, strict=True) if s > 1]
-        text = " and ".join(where)
+        text = " and ".join(f"{s}, in the {k}" for k, s in stage.strides if s > 1)
     return text if stage.later_strides == 1 else f"{text}; {stage.later_strides} in a later block"
 
 

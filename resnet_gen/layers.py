@@ -63,7 +63,7 @@ class Stage:
     output_size: int
     convolutions: tuple[str, ...]  # of each block's main path: ("3×3, 64", "3×3, 64")
     repeats: int
-    strides: tuple[int, ...]  # of the first block's convolutions
+    strides: tuple[tuple[str, int], ...]  # kernel and stride of the first block's convolutions
     later_strides: int  # the largest stride in the blocks after the first
     orders: tuple[str, ...]  # each distinct block's steps: "3×3 BN ReLU 3×3 BN + ReLU"
     shortcuts: tuple[str, ...]  # of each block: "identity", "projection", "zero-padded", "none"
@@ -115,9 +115,9 @@ def _stage(name: str, blocks: list[list[Layer]]) -> Stage:
     return Stage(
         name,
         blocks[-1][-1].output_size,
-        max(written, key=written.count),
+        max(written, key=written.count, default=()),
         len(blocks),
-        tuple(c.stride or 1 for c in convolutions[0]),
+        tuple((f"{c.kernel}×{c.kernel}", c.stride or 1) for c in convolutions[0]),
         max([c.stride or 1 for block in convolutions[1:] for c in block], default=1),
         tuple(dict.fromkeys(_order(block) for block in main)),
         tuple(_shortcut(block) for block in blocks),

@@ -5,16 +5,20 @@ A `specs/` folder of the user's own comes before the one that ships with the pac
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
+
 from resnet_gen import spec as specs
 from resnet_gen.problems import Failure, Problem, did_you_mean, quoted
 from resnet_gen.reading import read_document, read_model, validate
-from resnet_gen.recipe import Recipe
-from resnet_gen.spec import DESIGNS, CifarSpec, NetworkSpec
+from resnet_gen.recipe import Recipe, RecipeOverride
+from resnet_gen.spec import DESIGNS, NetworkSpec
 from resnet_gen.yaml_source import Document
 
 NOT_NETWORKS = {"recipes", "paper", "schema", "experiments"}
@@ -93,12 +97,16 @@ def network_files() -> dict[str, Path]:
 
 
 def label_of(path: Path) -> str:
-    """The path from its `specs` folder on, else the file's name: the same on every machine."""
+    """The path as headers print it, the same on every machine: from its `specs` folder on.
+
+    Of a spec outside such a folder, the path from here, or its name where it is elsewhere.
+    """
     parts = path.parts
     if "specs" in parts[:-1]:
         start = len(parts) - 1 - parts[::-1].index("specs")
         return "/".join(parts[start:])
-    return path.name
+    inside = path.absolute().is_relative_to(Path.cwd()) and ".." not in parts
+    return path.absolute().relative_to(Path.cwd()).as_posix() if inside else path.name
 
 
 def read_network(path: Path, shown: str | None = None) -> Entry:
@@ -114,8 +122,8 @@ def read_network(path: Path, shown: str | None = None) -> Entry:
     misspelt = [key for key in document.data if did_you_mean(key, ["design"]).startswith("did")]
     if "design" not in document.data and misspelt:
         design = document.data[misspelt[0]]  # the unknown key is reported with the others
-        document.data["design"] = design if design in DESIGNS else "cifar"
-    elif design not in DESIGNS:
+        document.data["design"] = design if design in list(DESIGNS) else "cifar"
+    elif design not in list(DESIGNS):
         problems.append(_wrong_design(document, design))
         design = _nearest_design(design, document.data)
         document.data["design"] = design
@@ -127,12 +135,16 @@ def read_network(path: Path, shown: str | None = None) -> Entry:
     network, found = validate(document, DESIGNS[design], f"{article} {design} network", elsewhere)
     problems += found
     recipe = None
-    if isinstance(network, CifarSpec):
-        recipe, found = _recipe(network, document)
-        problems += found
+    if design == "cifar":
+        recipe, found = _recipe(document)
+        problems += [p for p in found if p not in problems]
     if network is None or problems:
         raise Failure(sorted(problems, key=lambda p: (p.line, p.column)))
-    return Entry(network, recipe, label_of(path))
+    label = label_of(path)
+    if not re.fullmatch(r"[\w ./+@=,~()-]+", label):
+        message = "this file's name cannot stand in the header of generated code"
+        raise Failure(Problem("file", message, "rename it: letters, digits, - and _", label))
+    return Entry(network, recipe, label)
 
 
 def read_networks(names: Iterable[str | Path]) -> tuple[list[Entry], list[Problem]]:
@@ -144,9 +156,9 @@ def read_networks(names: Iterable[str | Path]) -> tuple[list[Entry], list[Proble
     for name in names:
         try:
             path = name if isinstance(name, Path) else locate(name)
-            if path.resolve() in read:
+            if path.absolute() in read:
                 continue
-            read.add(path.resolve())
+            read.add(path.absolute())
             entry = read_network(path)
         except Failure as failure:
             problems += failure.problems
@@ -198,7 +210,7 @@ def locate(name: str) -> Path:
     Raises:
         Failure: no spec has that name.
     """
-    if name.endswith((".yaml", ".yml")) or "/" in name or Path(name).is_file():
+    if name.endswith((".yaml", ".yml")) or "/" in name:
         return Path(name)
     files = network_files()
     paths = sorted(files.values(), key=lambda path: path.stem != name)
@@ -209,6 +221,8 @@ def locate(name: str) -> Path:
         except Failure:
             if path.stem == name:
                 return path
+    if Path(name).exists():
+        return Path(name)
     known = [path.stem for path in paths]
     message = f"there is no network called {quoted(name)}"
     raise Failure(Problem("name", message, did_you_mean(name, known)))
@@ -226,7 +240,12 @@ def recipe(name: str) -> Recipe:
         known = [Path(key).stem for key in files]
         message = f"there is no recipe called {quoted(name)}"
         raise Failure(Problem("training", message, did_you_mean(name, known)))
-    return read_model(path, path.as_posix(), Recipe, "a recipe")
+    found = read_model(path, path.as_posix(), Recipe, "a recipe")
+    if found.name != name:
+        message = f"{quoted(found.name)} is not the name of its file"
+        problem = Problem("name", message, f"write `name: {name}`", path.as_posix())
+        raise Failure(problem)
+    return found
 
 
 def recipe_problems() -> list[Problem]:
@@ -240,9 +259,13 @@ def recipe_problems() -> list[Problem]:
     return problems
 
 
-def _recipe(network: CifarSpec, document: Document) -> tuple[Recipe | None, list[Problem]]:
+def _recipe(document: Document) -> tuple[Recipe | None, list[Problem]]:
     """The recipe that the spec names, with the spec's own changes."""
-    override = network.training
+    written = document.data.get("training", "cifar-paper")
+    try:
+        override = RecipeOverride.model_validate(specs.recipe_by_name(written))
+    except (ValidationError, PydanticCustomError):
+        return None, []  # reported with the rest of the spec
     place = document.values.get(("training", "recipe")) or document.values.get(("training",))
     try:
         base = recipe(override.recipe)
@@ -255,8 +278,11 @@ def _recipe(network: CifarSpec, document: Document) -> tuple[Recipe | None, list
     if not changes:
         return base, []
     merged = Document(document.label, document.lines, {**base.model_dump(), **changes})
-    for key in Recipe.model_fields:
-        span = document.values.get(("training", key)) or document.values.get(("training",))
+    keys = {key: key for key in changes} | {
+        "drops": "drops" if "drops" in changes else "iterations"
+    }
+    for key, written_as in keys.items():
+        span = document.values.get(("training", written_as)) or place
         if span:
             merged.values[(key,)] = span
     return validate(merged, Recipe, "a recipe")

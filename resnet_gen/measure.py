@@ -6,6 +6,7 @@ spec or the paper, so that a file edited by hand shows what it has become.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 import traceback
@@ -47,19 +48,23 @@ def measure(path: Path, image_channels: int, image_size: int) -> list[Layer]:
         hint = "make it with `resnet-gen generate`"
         raise Failure(Problem("file", "there is no such file", hint, shown))
     try:
-        module = _import(path)
-        names: list[str] = list(getattr(module, "__all__", []))
-        if len(names) != 1:
-            message = f"__all__ names {len(names)} classes where a generated file names its network"
-            raise Failure(Problem("code", message, "", shown))
-        with torch.device("meta"), torch.no_grad():
-            model: nn.Module = getattr(module, names[0])()
-            image = torch.empty(2, image_channels, image_size, image_size)
-            return record(model, image)
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for the comparison
+            return _measure(path, image_channels, image_size)
     except Failure:
         raise
     except (Exception, SystemExit) as error:
         raise Failure(_broken(path, error)) from None
+
+
+def _measure(path: Path, image_channels: int, image_size: int) -> list[Layer]:
+    module = _import(path)
+    names: list[str] = list(getattr(module, "__all__", []))
+    if len(names) != 1:
+        message = f"__all__ names {len(names)} classes where a generated file names its network"
+        raise Failure(Problem("code", message, "", path.as_posix()))
+    with torch.device("meta"), torch.no_grad():
+        model: nn.Module = getattr(module, names[0])()
+        return record(model, torch.empty(2, image_channels, image_size, image_size))
 
 
 def record(model: nn.Module, images: Tensor) -> list[Layer]:
@@ -71,10 +76,12 @@ def record(model: nn.Module, images: Tensor) -> list[Layer]:
         hooks.append(module.register_forward_hook(lambda *_: recorder.leave(), always_call=True))
     try:
         with recorder:
-            model(images)
+            scores = model(images)
     finally:
         for hook in hooks:
             hook.remove()
+    if not isinstance(scores, Tensor):
+        raise TypeError(f"forward returns a {type(scores).__name__} where scores belong")
     return [*recorder.layers, *recorder.unused()]
 
 
@@ -153,8 +160,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return Layer(
             self._name(operation, used),
             operation,
-            in_channels=x.shape[1],
-            out_channels=out.shape[1],
+            in_channels=_channels(x),
+            out_channels=_channels(out),
             output_size=out.shape[2] if out.dim() > 2 else 1,
             kernel=kernel,
             stride=stride,
@@ -206,7 +213,8 @@ def _operation(
         kernels, strides = args[1], args[2]
         padded = len(args) > 3 and args[3][0] == 1
         return op.MAX_POOL if padded else op.CEIL_MAX_POOL, kernels[0], strides[0]
-    if name in ("mean", "_adaptive_avg_pool2d") and out.numel() == x.shape[0] * x.shape[1]:
+    pooled = x.dim() == 4 and out.numel() == x.shape[0] * x.shape[1]
+    if name in ("mean", "_adaptive_avg_pool2d") and pooled:
         return op.AVERAGE_POOL, None, None
     if name == "avg_pool2d":
         kernel = args[1][0]
@@ -221,6 +229,10 @@ def _operation(
         channels_before = (args[1] + [0] * 6)[4]
         return op.ZERO_PAD if channels_before == 0 else op.ZERO_PAD_BOTH, None, None
     return name, None, None
+
+
+def _channels(tensor: Tensor) -> int:
+    return tensor.shape[1] if tensor.dim() > 1 else 0
 
 
 def _merged(rows: Layer, columns: Layer) -> Layer:
@@ -241,10 +253,12 @@ def _import(path: Path) -> ModuleType:
     assert spec and spec.loader, "a .py file has a loader"
     module = importlib.util.module_from_spec(spec)
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    sys.modules[spec.name] = module  # dataclasses look for it there
     try:
         spec.loader.exec_module(module)
     finally:
         sys.dont_write_bytecode = before
+        del sys.modules[spec.name]
     return module
 
 
@@ -252,12 +266,14 @@ def _broken(path: Path, error: BaseException) -> Problem:
     """Where in the user's file the error arose."""
     message = f"{type(error).__name__}: {error}".strip().splitlines()[0]
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [f.lineno or 0 for f in frames if Path(f.filename) == path]
+    own = path.absolute()
+    lines = [f.lineno or 0 for f in frames if Path(f.filename).absolute() == own]
     line, column = lines[-1] if lines else 0, 0
-    if isinstance(error, SyntaxError) and error.filename == str(path):
+    if isinstance(error, SyntaxError) and Path(error.filename or "").absolute() == own:
         line, column, message = error.lineno or 0, error.offset or 0, f"no Python: {error.msg}"
     text = path.read_text(encoding="utf-8", errors="replace").splitlines()
     excerpt = text[line - 1] if 0 < line <= len(text) else ""
     indent = len(excerpt) - len(excerpt.lstrip())
     width = len(excerpt.strip()) if not column else 1
-    return Problem("code", message, "", path.as_posix(), line, column or indent + 1, width, excerpt)
+    column = column or (indent + 1 if line else 0)
+    return Problem("code", message, "", path.as_posix(), line, column, width, excerpt)

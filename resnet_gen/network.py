@@ -169,7 +169,8 @@ class _Draft:
         return self._add(Layer(name, op.SUBSAMPLE, c, c, size, stride=stride, inputs=(x.source,)))
 
     def zero_pad(self, name: str, x: _Feature, channels: int, *, both_sides: bool) -> _Feature:
-        operation = op.ZERO_PAD_BOTH if both_sides else op.ZERO_PAD
+        before = (channels - x.channels) // 2 if both_sides else 0
+        operation = op.ZERO_PAD_BOTH if before else op.ZERO_PAD
         return self._add(Layer(name, operation, x.channels, channels, x.size, inputs=(x.source,)))
 
     def addition(self, name: str, x: _Feature, y: _Feature) -> _Feature:

@@ -32,6 +32,7 @@ class State(Enum):
     EDITED = "edited by hand"
     FOREIGN = "not made by resnet-gen"
     SPEC_CHANGED = "the spec changed"
+    SPEC_MOVED = "the spec moved"
     GENERATOR_CHANGED = "the generator changed"
     ORPHAN = "its spec is gone"
 
@@ -79,6 +80,8 @@ def inspect(path: Path, entry: Entry, code: str) -> File:
         state = State.EDITED
     elif header["spec_sha256"] != entry.sha256[:SHOWN]:
         state = State.SPEC_CHANGED
+    elif header["spec"] != entry.label:
+        state = State.SPEC_MOVED
     else:
         state = State.GENERATOR_CHANGED
     return File(path, text, found, state)
@@ -88,7 +91,8 @@ def orphans(folder: Path, wanted: set[Path]) -> list[File]:
     """Generated files below `folder` that no spec asks for any more."""
     found = []
     for path in sorted(folder.glob("*/*/*.py")):
-        if path not in wanted and spec_of(path):
+        spec = spec_of(path) if path not in wanted else None
+        if spec and not Path(spec).is_file():
             found.append(File(path, "", None, State.ORPHAN))
     return found
 
@@ -114,8 +118,8 @@ def code_of(name: str, out: Path) -> tuple[Entry, Path]:
     Raises:
         Failure: there is no such network, or the folder's code does not say which it is.
     """
-    folder = Path(name)
-    if not folder.is_dir():
+    folder = Path(name).parent if name.endswith(".py") else Path(name)
+    if not folder.is_dir() or ("/" not in name and not (folder / "model.py").is_file()):
         entry = library.network(name)
         return entry, out / entry.folder / "model.py"
     model = folder / "model.py"

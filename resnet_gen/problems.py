@@ -33,14 +33,15 @@ class Problem:
             lines += [f"    {shown}", f"    {' ' * column}{caret}"]
         if self.hint:
             lines.append(f"hint: {self.hint}")
-        return "\n".join(lines)
+        return "\n".join("".join(map(_visible, line)) for line in lines)
 
 
 class Failure(Exception):
     """Stops a command with problems for a person: 2 wrong usage or spec, 4 something missing."""
 
     def __init__(self, problems: Problem | Iterable[Problem], exit_code: int = 2) -> None:
-        self.problems = [problems] if isinstance(problems, Problem) else list(problems)
+        several = [problems] if isinstance(problems, Problem) else problems
+        self.problems = list(dict.fromkeys(several))  # one recipe may be wrong for many networks
         self.exit_code = exit_code
         super().__init__("\n".join(map(str, self.problems)))
 
@@ -65,6 +66,11 @@ def quoted(value: object) -> str:
         return "a number of more than 18 digits"
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
     return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _visible(character: str) -> str:
+    """Control characters spelled out: a terminal obeys them."""
+    return character if character.isprintable() else repr(character)[1:-1]
 
 
 def _around(line: str, column: int) -> tuple[str, int]:

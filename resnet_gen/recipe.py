@@ -67,7 +67,8 @@ class Recipe(BaseModel):
         if drops != sorted(set(drops)) or (drops and drops[-1] >= iterations):
             message = f"{drops} must rise and end before iteration {iterations}"
             halves = [iterations // 2, iterations * 3 // 4]
-            hint = f"the paper's stand at 1/2 and 3/4 of the iterations, here {halves}"
+            hint = f"the paper's stand at 1/2 and 3/4 of the iterations: write `drops: {halves}`"
+            hint = hint if iterations >= 4 else "write `drops: []`"
             raise PydanticCustomError("drops", "{message}", {"message": message, "hint": hint})
         return drops
 

@@ -47,7 +47,7 @@ def render(entries: Iterable[Entry]) -> dict[Path, tuple[Entry, str]]:
                 train = environment.get_template(f"{entry.spec.design}/train.py.jinja")
                 view = asdict(train_view(entry, entry.recipe))
                 raw[entry.folder / "train.py"] = entry, train.render(view)
-    except TemplateError as error:
+    except (TemplateError, ArithmeticError, TypeError, ValueError, RecursionError) as error:
         raise _broken(f"{type(error).__name__}: {error}") from None
     texts = clean({path: text for path, (_, text) in raw.items()})
     return {path: (entry, texts[path]) for path, (entry, _) in raw.items()}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic_core import PydanticCustomError
+
 from resnet_gen import library
 from resnet_gen.problems import Failure, Problem
 from resnet_gen.reading import validate
-from resnet_gen.spec import CONVOLUTIONS, DESIGNS, ImagenetSpec
+from resnet_gen.spec import CONVOLUTIONS, DESIGNS, ImagenetSpec, usable_name
 from resnet_gen.yaml_source import parse
 
 SCHEMA = "# yaml-language-server: $schema=../schema/network.json\n"
@@ -21,14 +23,24 @@ def new_spec(
     Raises:
         Failure: such a network cannot be, or its name is taken (exit code 2).
     """
-    if any(Path(key).stem == name for key in library.network_files()):
+    try:
+        usable_name(name)
+    except PydanticCustomError as error:
+        context = error.context or {}
+        raise Failure(Problem("name", context["message"], context["hint"])) from None
+    others, _ = library.read_networks(library.network_files().values())
+    if any(entry.name == name for entry in others):
         hint = "choose another name, or edit that one"
         raise Failure(Problem("name", f"there is a network called {name} already", hint))
+    if design == "cifar" and (block or blocks):
+        message = "--block and --blocks are for --design imagenet"
+        raise Failure(Problem("usage", message, "section 4.2 derives the blocks from the depth"))
     lines = [("name", name, ""), ("design", design, _design_comment(design))]
     if design == "imagenet":
-        known = _column(depth) if blocks is None else None
-        block = block or (known.block if known else "bottleneck")
+        known = _column(others, depth) if blocks is None else None
         blocks = blocks or (known.blocks if known else None)
+        fits_basic = blocks is not None and depth == 2 + 2 * sum(blocks)
+        block = block or (known.block if known else "basic" if fits_basic else "bottleneck")
         if blocks is None:
             hint = f"say how many stand in each stage, such as --blocks 3,4,6,3 for {depth} layers"
             message = f"Table 1 has no column of {depth} layers to take its blocks from"
@@ -63,11 +75,10 @@ def _design_comment(design: str) -> str:
     return "Table 1" if design == "imagenet" else "section 4.2: 6n+2 layers"
 
 
-def _column(depth: int) -> ImagenetSpec | None:
-    """The shipped network of that depth."""
-    specs = (entry.spec for entry in library.all_networks())
-    matching = (s for s in specs if isinstance(s, ImagenetSpec) and s.depth == depth)
-    return next(matching, None)
+def _column(entries: list[library.Entry], depth: int) -> ImagenetSpec | None:
+    """A network of that depth to take the blocks from."""
+    specs = (entry.spec for entry in entries)
+    return next((s for s in specs if isinstance(s, ImagenetSpec) and s.depth == depth), None)
 
 
 def _check(text: str, design: str) -> None:

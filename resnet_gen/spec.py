@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import json
 import keyword
@@ -23,7 +24,11 @@ from resnet_gen.recipe import Recipe, RecipeOverride
 
 MAX_DEPTH = 9998  # 6n+2 with n = 1666; the paper's deepest network has 1202 layers
 CONVOLUTIONS = {"basic": 2, "bottleneck": 3}
-TAKEN_CLASS_NAMES = {"BasicBlock", "Bottleneck", "ZeroPadShortcut", "Tensor", "F"}
+TAKEN_CLASS_NAMES = {  # by the generated files, and by Python; no class name has an underscore
+    *("BasicBlock", "Bottleneck", "ZeroPadShortcut", "Tensor", "F", "Path", "Iterator", "Images"),
+    *("NamedTuple", "NoReturn", "Trainer", "NETWORK", "ITERATIONS", "DROPS", "MOMENTUM"),
+    *("PADDING", "FLIP", "VALIDATION", *dir(builtins)),
+}
 
 Block = Literal["basic", "bottleneck"]
 Shortcut = Literal["none", "A", "B", "C"]
@@ -42,7 +47,8 @@ def rule(field: str, message: str, hint: str = "") -> PydanticCustomError:
     return PydanticCustomError(field, "{message}", {"message": message, "hint": hint})
 
 
-def _usable_name(name: str) -> str:
+def usable_name(name: str) -> str:
+    """The name, if a folder and a class can have it."""
     hint = "letters, digits and underscores, such as resnet26 or my_net"
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise rule("name", "a name must be a Python identifier: it becomes a class", hint)
@@ -58,7 +64,8 @@ def _usable_name(name: str) -> str:
     return name
 
 
-def _recipe_by_name(value: Any) -> Any:
+def recipe_by_name(value: Any) -> Any:
+    """`cifar-paper` is short for `{recipe: cifar-paper}`."""
     if isinstance(value, (dict, RecipeOverride)):
         return value
     if isinstance(value, str):
@@ -68,7 +75,7 @@ def _recipe_by_name(value: Any) -> Any:
 
 
 Training = Annotated[
-    RecipeOverride, BeforeValidator(_recipe_by_name, json_schema_input_type=str | RecipeOverride)
+    RecipeOverride, BeforeValidator(recipe_by_name, json_schema_input_type=str | RecipeOverride)
 ]
 
 
@@ -77,8 +84,9 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=False)
 
-    name: Annotated[str, AfterValidator(_usable_name)] = Field(
-        description="Names the folder and the class of the generated code: a Python identifier."
+    name: Annotated[str, AfterValidator(usable_name)] = Field(
+        description="Names the folder and the class of the generated code: a Python identifier.",
+        json_schema_extra={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
     )
     shortcut: Shortcut = Field(
         description="none: a plain network. A: identity, zero-padded where the dimensions grow. "

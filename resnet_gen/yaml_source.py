@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ def read_text(path: Path, label: str) -> str:
         files = sorted(p.name for p in path.glob("*.yaml"))
         hint = f"name a file in it, such as {path / files[0]}" if files else "name a YAML file"
         raise Failure(Problem("file", "this is a folder, not a spec", hint, label))
+    if path.exists() and not path.is_file():  # a pipe or a device might never end
+        raise Failure(Problem("file", "this is not a regular file", "name a YAML file", label))
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -155,6 +158,8 @@ class _Builder:
                 if not isinstance(event, events.AliasEvent):
                     self.node(event, (*path, "?"))
             key = event.value if plain else "?"
+            if plain and not key:
+                self._report(event, "syntax", "there is no key before this colon")
             if key in items:
                 first = self.document.keys[(*path, key)].line
                 hint = f"it stands in line {first} already: keep one"
@@ -174,7 +179,7 @@ class _Builder:
         node = ScalarNode(tag, event.value, event.start_mark, event.end_mark)
         try:
             return self.yaml.constructor.construct_object(node)
-        except (MarkedYAMLError, ValueError, KeyError):
+        except (MarkedYAMLError, ValueError, KeyError, IndexError):
             kind = str(tag).rpartition(":")[2].lstrip("!")
             message = f"{quoted(event.value)} cannot be read as {kind}"
             self._report(event, "syntax", message, "specs hold words, numbers and lists")
@@ -198,15 +203,23 @@ def _span(event: Any) -> Span:
 
 
 def _syntax(document: Document, error: MarkedYAMLError) -> Problem:
-    mark = error.problem_mark or error.context_mark
+    """The parser's complaint, at the place of the mistake where that is known to be another."""
     message = " ".join(str(error.problem or error.context or "this is not YAML").split())
-    span = Span(mark.line + 1, mark.column + 1, 1) if mark else None
-    line = document.lines[span.line - 1] if span and span.line <= len(document.lines) else ""
-    hint = ""
-    if "\t" in line:
-        message = "a tab cannot indent or separate in YAML"
-        hint = "use spaces"
-        span = Span(span.line, line.index("\t") + 1, 1) if span else None
+    mark = error.problem_mark or error.context_mark
+    if mark and mark.line >= len(document.lines) and error.context_mark:
+        mark = error.context_mark  # what was opened there has no end
+        message = f"what begins here does not end ({message})"
+    line = mark.line if mark else 0
+    text = document.lines[line] if line < len(document.lines) else ""
+    column, hint = mark.column if mark else 0, ""
+    indentation = text[: len(text) - len(text.lstrip())]
+    glued = next((k for k, t in enumerate(document.lines) if re.match(r"\s*\w+:[^\s:/]", t)), None)
+    if "\t" in indentation or text[column : column + 1] == "\t":
+        message, hint = "a tab cannot indent or separate in YAML", "use spaces"
+        column = text.index("\t")
+    elif glued is not None and glued <= line:
+        message, hint = "a space is missing after the colon", "write `key: value`"
+        line, column = glued, document.lines[glued].index(":")
     elif "mapping values are not allowed" in message:
         hint = "one `key: value` a line; quote a text that holds a colon"
-    return document.problem(span, "syntax", message, hint)
+    return document.problem(Span(line + 1, column + 1, 1), "syntax", message, hint)

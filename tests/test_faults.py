@@ -237,3 +237,71 @@ def test_a_folder_that_is_not_ours(cli: Callable, tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text("import torch\n")
     code, _, err = cli("diff", tmp_path)
     assert code == 2 and "does not begin with the line that names its spec" in err
+
+
+def test_the_place_is_right_for_a_relative_path_too(cli: Callable, project: Path) -> None:
+    shutil.copytree(folder("resnet20"), project / "net")
+    source = (project / "net/model.py").read_text()
+    line = source[: source.index("x = self.layer2(x)")].count("\n") + 1
+    (project / "net/model.py").write_text(source.replace("self.layer2(x)", "self.layer2(y)"))
+    err = cli("diff", "net").err
+    assert f"net/model.py:{line}:9: error[code]: NameError" in err
+    assert "        x = self.layer2(y)\n            ^^^^^^^^^^^^^^^^^^" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "replacement"),
+    [
+        (
+            "    first = BasicBlock(in_channels, channels, stride)",
+            "    block = BasicBlock(in_channels, channels, stride)\n"
+            "    first = nn.Sequential(nn.Conv2d(in_channels, in_channels, 1), block)",
+        ),
+        (
+            "stage(16, 16, blocks=3, stride=1)",
+            "nn.Sequential(nn.Sequential(nn.BatchNorm2d(16)))",
+        ),
+        (
+            "    return nn.Sequential(first, *others)",
+            "    wide = nn.Conv2d(in_channels, in_channels, 1)\n"
+            "    return nn.Sequential(nn.Sequential(wide, first), *others)",
+        ),
+        (
+            "    return nn.Sequential(first, *others)",
+            "    return nn.Sequential(nn.Sequential(nn.ReLU()), first, *others)",
+        ),
+        ("return self.fc(x)", "return self.fc(x) + x.sum() * 0"),
+    ],
+)
+def test_unusual_edits_are_compared_not_stumbled_over(
+    text: str, replacement: str, cli: Callable, tmp_path: Path
+) -> None:
+    copy = tmp_path / "resnet20"
+    shutil.copytree(folder("resnet20"), copy)
+    source = (copy / "model.py").read_text()
+    assert text in source
+    source = source.replace(text, replacement)
+    (copy / "model.py").write_text(source)
+    code, out, err = cli("diff", copy, "--json")
+    assert code == 1, err
+    assert json.loads(out)["equal"] is False
+
+
+def test_what_a_file_prints_is_not_in_the_document(cli: Callable, tmp_path: Path) -> None:
+    copy = tmp_path / "resnet20"
+    shutil.copytree(folder("resnet20"), copy)
+    source = (copy / "model.py").read_text()
+    (copy / "model.py").write_text(
+        source.replace("import torch\n", "import torch\nprint('hello')\n", 1)
+    )
+    code, out, err = cli("diff", copy, "--json")
+    assert code == 0 and json.loads(out)["equal"] and "hello" in err
+
+
+def test_scores_alone_are_returned(cli: Callable, tmp_path: Path) -> None:
+    copy = tmp_path / "resnet20"
+    shutil.copytree(folder("resnet20"), copy)
+    source = (copy / "model.py").read_text()
+    (copy / "model.py").write_text(source.replace("return self.fc(x)", "return self.fc(x), x"))
+    code, _, err = cli("diff", copy)
+    assert code == 2 and "forward returns a tuple where scores belong" in err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -255,3 +256,51 @@ def test_a_changed_recipe_is_not_called_the_papers(cli: Callable, project: Path)
     (project / "net.yaml").write_text(SPEC)
     assert cli("generate", "net.yaml").code == 0
     assert "Test error in the paper: 8.75% (Table 6)" in " ".join(TRAIN.read_text().split())
+
+
+def test_zeros_on_both_sides_of_a_single_channel(cli: Callable, project: Path) -> None:
+    (project / "net.yaml").write_text(f"{SPEC}width: 1\nzero_padding: both\n")
+    assert cli("generate", "net.yaml").code == 0
+    rows = json.loads(cli("diff", "net.yaml", "--json").out)["rows"]
+    assert all(row["spec"] == row["right"] for row in rows)
+
+
+def test_a_spec_outside_specs_is_found_again(cli: Callable, project: Path) -> None:
+    (project / "my nets").mkdir()
+    (project / "my nets/net.yaml").write_text(SPEC)
+    assert cli("generate", "my nets/net.yaml").code == 0
+    assert "resnet-gen generate my nets/net.yaml" in MODEL.read_text()
+    assert cli("diff", "generated/cifar/net").code == 0
+    assert cli("diff", "generated/cifar/net/model.py").code == 0
+    (project / "my nets/net.yaml").rename(project / "net.yaml")
+    code, out, _ = cli("generate", "net.yaml", "--check")
+    assert code == 1 and f"{MODEL}: the spec moved" in out
+
+
+def test_what_the_file_system_refuses_is_told(cli: Callable, project: Path) -> None:
+    (project / "specs").write_text("a file")
+    (project / "loop.yaml").symlink_to("loop.yaml")
+    for arguments in (
+        ("new", "net", "--design", "cifar", "--depth", "20"),
+        ("schema", "--out", "specs"),
+        ("check", "loop.yaml"),
+        ("show", "n" * 300),
+        ("new", "x #/../../esc", "--design", "cifar", "--depth", "20"),
+        ("new", "x: y", "--design", "cifar", "--depth", "20"),
+    ):
+        code, _, err = cli(*arguments)
+        assert code == 2 and "error[" in err and "Traceback" not in err, arguments
+    assert not (project.parent / "esc.yaml").exists()
+
+
+def test_a_network_comes_before_a_folder_of_its_name(cli: Callable, project: Path) -> None:
+    (project / "resnet32").mkdir()
+    assert cli("show", "resnet32").code == 0
+    code, _, err = cli("diff", "resnet32")
+    assert "generated/cifar/resnet32/model.py: error[file]" in err and code == 2
+
+
+def test_a_reader_that_leaves_early(project: Path) -> None:
+    command = f"{sys.executable} -m resnet_gen show resnet1202 --json | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stdout == "{\n" and done.stderr == ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,9 +77,9 @@ def problems(text: str, folder: Path, name: str = "net.yaml") -> list:
         ),
         (
             CIFAR_SPEC + "training: {recipe: cifar-paper, iterations: 100}\n",
-            (5, 11),
+            (5, 45),
             "drops",
-            "must rise and end before iteration 100|[50, 75]",
+            "must rise and end before iteration 100|write `drops: [50, 75]`",
         ),
         (
             CIFAR_SPEC + "training: {recipe: cifar-paper, momentum: .nan}\n",
@@ -108,7 +110,12 @@ def problems(text: str, folder: Path, name: str = "net.yaml") -> list:
         ("just words\n", (1, 1), "type", "stands where a mapping belongs"),
         ("name: net\n\tdepth: 20\n", (2, 1), "syntax", "a tab|use spaces"),
         ("name: a: b\n", (1, 8), "syntax", "mapping values are not allowed"),
-        ("name: [net\n", (2, 1), "syntax", ""),
+        ("name: [net\n", (1, 7), "syntax", "what begins here does not end"),
+        ("name: 'net\n", (1, 7), "syntax", "what begins here does not end"),
+        ("name: net\ndesign: cifar\ndepth:20\n", (3, 6), "syntax", "a space is missing"),
+        ("name:x\ndesign: cifar\n", (1, 5), "syntax", "a space is missing after the colon"),
+        (CIFAR_SPEC + "width: !!int\n", (5, 8), "syntax", "cannot be read as int"),
+        (CIFAR_SPEC + ": 3\n", (5, 1), "syntax", "no key before this colon"),
         (CIFAR_SPEC + "---\n" + CIFAR_SPEC, (5, 1), "syntax", "a second document"),
         ("[" * 4000, (1, 17), "syntax", "nested more than 16 deep"),
         ("name: !!python/object:os.system x\n", (1, 7), "syntax", "cannot be read as"),
@@ -267,3 +274,60 @@ def test_a_users_own_files_come_before_the_shipped_ones(cli: Callable, project: 
     assert library.network("resnet44").spec.width == 16
     assert len(library.all_networks()) == 25
     assert cli("check").code == 0
+
+
+def test_names_of_the_generated_files_own_are_taken(tmp_path: Path) -> None:
+    """Every global of a train.py and every built-in class: a network's class would hide it."""
+    tree = ast.parse((ROOT / "generated/cifar/resnet110/train.py").read_text())
+    bound = {
+        a.asname or a.name for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names
+    }
+    bound |= {n.name for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)}
+    bound |= {n.targets[0].id for n in tree.body if isinstance(n, ast.Assign)}
+    bound -= {"ResNet110"}
+    assert {"Path", "Trainer", "DROPS"} <= bound
+    for name in [*bound, "Exception", "OSError"]:
+        if name[0].isupper() and "_" not in name:  # no class name has an underscore
+            spelling = name[0].lower() + name[1:]
+            found = problems(CIFAR_SPEC.replace("net", spelling, 1), tmp_path)
+            assert any(p.rule == "name" for p in found), name
+
+
+def test_a_design_of_another_type(tmp_path: Path) -> None:
+    for text in ("design: [cifar]", "design: {a: 1}", "desing: [cifar]"):
+        assert problems(CIFAR_SPEC.replace("design: cifar", text), tmp_path)
+
+
+def test_mistakes_of_the_recipe_are_told_with_the_others(tmp_path: Path) -> None:
+    found = problems(CIFAR_SPEC + "widht: 3\ntraining: cifar-papr\n", tmp_path)
+    assert [(p.line, p.rule) for p in found] == [(5, "unknown-key"), (6, "training")]
+    text = "training:\n  recipe: cifar-paper\n  iterations: 100\n"
+    (problem,) = problems(CIFAR_SPEC + text, tmp_path)
+    assert (problem.line, problem.column) == (7, 15) and "drops: [50, 75]" in problem.hint
+
+
+def test_a_broken_recipe_is_told_once(cli: Callable, project: Path) -> None:
+    (project / "specs/recipes").mkdir(parents=True)
+    text = (ROOT / "specs/recipes/cifar-paper.yaml").read_text()
+    (project / "specs/recipes/cifar-paper.yaml").write_text(text.replace("momentum:", "momentm:"))
+    err = cli("check").err
+    assert err.count("momentm` is not a key") == 1
+    (project / "specs/recipes/cifar-paper.yaml").write_text(text.replace("name: cifar", "name: my"))
+    assert "is not the name of its file" in cli("check").err
+
+
+def test_control_characters_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    (problem,) = problems(CIFAR_SPEC + '"wid\\nth\\e[31m": 4\n', tmp_path)
+    assert "\x1b" not in str(problem) and str(problem).count("\n") == 3
+
+
+def test_a_file_name_that_would_be_code_in_a_header(tmp_path: Path) -> None:
+    for name in ("n\nimport os #.yaml", "b`t.yaml"):
+        found = problems(CIFAR_SPEC, tmp_path, name)
+        assert "cannot stand in the header" in found[0].message
+
+
+def test_what_never_ends_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(Failure, match="not a regular file"):
+        library.read_network(tmp_path / "pipe.yaml")
