@@ -124,7 +124,8 @@ def test_bit_identical_to_torchvision_with_its_strides_moved(name: str) -> None:
 
 
 def test_bit_identical_to_timm() -> None:
-    timm = pytest.importorskip("timm")
+    import timm
+
     reference = randomised(timm.create_model("resnet34", pretrained=False)).eval()
     ours = network_class("resnet34_b")().eval()
     ours.load_state_dict(reference.state_dict(), strict=True)
