@@ -100,39 +100,36 @@ def label_of(path: Path) -> str:
     """The path as headers print it, the same on every machine: from its `specs` folder on.
 
     Of a spec outside such a folder, the path from here, or its name where it is elsewhere.
+
+    Raises:
+        Failure: the name would be more than a comment there.
     """
-    parts = path.parts
+    parts, here = path.parts, Path.cwd()
     if "specs" in parts[:-1]:
         start = len(parts) - 1 - parts[::-1].index("specs")
-        return "/".join(parts[start:])
-    inside = path.absolute().is_relative_to(Path.cwd()) and ".." not in parts
-    return path.absolute().relative_to(Path.cwd()).as_posix() if inside else path.name
+        label = "/".join(parts[start:])
+    elif path.absolute().is_relative_to(here) and ".." not in parts:
+        label = path.absolute().relative_to(here).as_posix()
+    else:
+        label = path.name
+    if not re.fullmatch(r"[\w ./+@=,~()-]+", label):
+        message = "this file's name cannot stand in the header of generated code"
+        raise Failure(Problem("file", message, "rename it: letters, digits, - and _", label))
+    return label
 
 
-def read_network(path: Path, shown: str | None = None) -> Entry:
+def read_network(path: Path) -> Entry:
     """One spec with its recipe.
 
     Raises:
         Failure: with every problem of the file (exit code 2).
     """
-    document = read_document(path, shown or path.as_posix())
-    problems = []
-    # Where the design is wrong, the one that was probably meant is taken, to check the rest too.
-    design = document.data.get("design")
-    misspelt = [key for key in document.data if did_you_mean(key, ["design"]).startswith("did")]
-    if "design" not in document.data and misspelt:
-        design = document.data[misspelt[0]]  # the unknown key is reported with the others
-        document.data["design"] = design if design in list(DESIGNS) else "cifar"
-    elif design not in list(DESIGNS):
-        problems.append(_wrong_design(document, design))
-        design = _nearest_design(design, document.data)
-        document.data["design"] = design
-    design = document.data["design"]
-    other = next(model for key, model in DESIGNS.items() if key != design)
-    other_name = next(key for key in DESIGNS if key != design)
-    elsewhere = {key: f"it belongs to `design: {other_name}`" for key in other.model_fields}
-    article = "an" if design == "imagenet" else "a"
-    network, found = validate(document, DESIGNS[design], f"{article} {design} network", elsewhere)
+    document = read_document(path, path.as_posix())
+    design, problems = _settle_design(document)
+    other = next(key for key in DESIGNS if key != design)
+    elsewhere = {key: f"it belongs to `design: {other}`" for key in DESIGNS[other].model_fields}
+    what = "an imagenet network" if design == "imagenet" else "a cifar network"
+    network, found = validate(document, DESIGNS[design], what, elsewhere)
     problems += found
     recipe = None
     if design == "cifar":
@@ -140,11 +137,7 @@ def read_network(path: Path, shown: str | None = None) -> Entry:
         problems += [p for p in found if p not in problems]
     if network is None or problems:
         raise Failure(sorted(problems, key=lambda p: (p.line, p.column)))
-    label = label_of(path)
-    if not re.fullmatch(r"[\w ./+@=,~()-]+", label):
-        message = "this file's name cannot stand in the header of generated code"
-        raise Failure(Problem("file", message, "rename it: letters, digits, - and _", label))
-    return Entry(network, recipe, label)
+    return Entry(network, recipe, label_of(path))
 
 
 def read_networks(names: Iterable[str | Path]) -> tuple[list[Entry], list[Problem]]:
@@ -288,18 +281,23 @@ def _recipe(document: Document) -> tuple[Recipe | None, list[Problem]]:
     return validate(merged, Recipe, "a recipe")
 
 
-def _wrong_design(document: Document, design: object) -> Problem:
-    if "design" not in document.data:
-        message = "`design` is missing"
+def _settle_design(document: Document) -> tuple[str, list[Problem]]:
+    """The design, or where it is wrong the one that was probably meant, to check the rest by."""
+    data = document.data
+    misspelt = [key for key in data if did_you_mean(key, ["design"]).startswith("did")]
+    design = data.get("design", data[misspelt[0]] if misspelt else None)
+    if isinstance(design, str) and design in DESIGNS:
+        data["design"] = design
+        return design, []
+    problems = []
+    if "design" in data:
+        message = f"{quoted(design)} is not one of {', '.join(DESIGNS)}"
+        place = document.values.get(("design",))
+        problems.append(document.problem(place, "design", message, did_you_mean(design, DESIGNS)))
+    elif not misspelt:  # else it is reported as an unknown key
         hint = "cifar (6n+2 layers, section 4.2) or imagenet (Table 1)"
-        return document.problem(document.values.get(()), "missing-key", message, hint)
-    message = f"{quoted(design)} is not one of {', '.join(DESIGNS)}"
-    place = document.values.get(("design",))
-    return document.problem(place, "design", message, did_you_mean(design, DESIGNS))
-
-
-def _nearest_design(design: object, data: dict[str, Any]) -> str:
-    """The design that was probably meant, so that the rest can be checked too."""
-    if "imagenet" in did_you_mean(design, DESIGNS).split("`") or {"block", "blocks"} & data.keys():
-        return "imagenet"
-    return "cifar"
+        place = document.values.get(())
+        problems.append(document.problem(place, "missing-key", "`design` is missing", hint))
+    near = did_you_mean(design, ["imagenet"]).startswith("did")
+    data["design"] = "imagenet" if near or {"block", "blocks"} & data.keys() else "cifar"
+    return data["design"], problems
