@@ -28,8 +28,8 @@ class Layer:
     """A step of the forward pass, for one image.
 
     Names are those of the generated modules (`layer1.0.conv1`); steps without a module of their
-    own are numbered in the module that takes them (`layer1.0.relu2`). `output_size` is the height
-    and width in pixels, 1 after the global pooling. `inputs` names the layers that feed this one.
+    own are numbered in the module that takes them (`layer1.0.relu2`). Sizes are height and width
+    in pixels, 1 after the global pooling. `inputs` names the layers that feed this one.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Layer:
     parameters: int = 0
     multiply_adds: int = 0
     inputs: tuple[str, ...] = ()
+    input_size: int = 0
 
     def __str__(self) -> str:
         """`3×3, 64, stride 2`: how Table 1 writes a layer, or the operation's name."""

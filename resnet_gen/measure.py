@@ -168,6 +168,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             parameters=sum(self.sizes[p] for p in fresh),
             multiply_adds=work,
             inputs=tuple(self.sources[id(t)] for t in traced),
+            input_size=x.shape[2] if x.dim() > 2 else 1,
         )
 
     def _name(self, operation: str, used: set[str]) -> str:
@@ -245,6 +246,7 @@ def _merged(rows: Layer, columns: Layer) -> Layer:
         columns.output_size,
         stride=stride,
         inputs=rows.inputs,
+        input_size=rows.input_size,
     )
 
 

@@ -6,7 +6,7 @@ convolutions' weights, the batch norms' gamma and beta, and the last layer's wei
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from resnet_gen import layers as op
@@ -92,8 +92,8 @@ class _Draft:
     def __init__(self) -> None:
         self.layers: list[Layer] = []
 
-    def _add(self, layer: Layer) -> _Feature:
-        self.layers.append(layer)
+    def _add(self, x: _Feature, layer: Layer) -> _Feature:
+        self.layers.append(replace(layer, input_size=x.size))
         return _Feature(layer.name, layer.out_channels, layer.output_size)
 
     def convolution(
@@ -103,6 +103,7 @@ class _Draft:
         weights = x.channels * channels * kernel**2
         work = weights * size**2
         return self._add(
+            x,
             Layer(
                 name,
                 op.CONVOLUTION,
@@ -114,17 +115,19 @@ class _Draft:
                 weights,
                 work,
                 (x.source,),
-            )
+            ),
         )
 
     def batch_norm(self, name: str, x: _Feature) -> _Feature:
         c = x.channels
         return self._add(
-            Layer(name, op.BATCH_NORM, c, c, x.size, parameters=2 * c, inputs=(x.source,))
+            x, Layer(name, op.BATCH_NORM, c, c, x.size, parameters=2 * c, inputs=(x.source,))
         )
 
     def relu(self, name: str, x: _Feature) -> _Feature:
-        return self._add(Layer(name, op.RELU, x.channels, x.channels, x.size, inputs=(x.source,)))
+        return self._add(
+            x, Layer(name, op.RELU, x.channels, x.channels, x.size, inputs=(x.source,))
+        )
 
     def convolution_bn_relu(
         self,
@@ -143,15 +146,16 @@ class _Draft:
         # padded by 1 and rounded down, or not padded and rounded up
         size = (x.size - 1) // 2 + 1 if padded else -(-(x.size - 3) // 2) + 1
         c, operation = x.channels, op.MAX_POOL if padded else op.CEIL_MAX_POOL
-        return self._add(Layer(name, operation, c, c, size, 3, 2, inputs=(x.source,)))
+        return self._add(x, Layer(name, operation, c, c, size, 3, 2, inputs=(x.source,)))
 
     def average_pool(self, name: str, x: _Feature) -> _Feature:
         c = x.channels
-        return self._add(Layer(name, op.AVERAGE_POOL, c, c, 1, inputs=(x.source,)))
+        return self._add(x, Layer(name, op.AVERAGE_POOL, c, c, 1, inputs=(x.source,)))
 
     def fully_connected(self, name: str, x: _Feature, classes: int) -> _Feature:
         weights = x.channels * classes
         return self._add(
+            x,
             Layer(
                 name,
                 op.FULLY_CONNECTED,
@@ -161,21 +165,25 @@ class _Draft:
                 parameters=weights + classes,
                 multiply_adds=weights,
                 inputs=(x.source,),
-            )
+            ),
         )
 
     def subsample(self, name: str, x: _Feature, stride: int) -> _Feature:
         c, size = x.channels, (x.size - 1) // stride + 1
-        return self._add(Layer(name, op.SUBSAMPLE, c, c, size, stride=stride, inputs=(x.source,)))
+        return self._add(
+            x, Layer(name, op.SUBSAMPLE, c, c, size, stride=stride, inputs=(x.source,))
+        )
 
     def zero_pad(self, name: str, x: _Feature, channels: int, *, both_sides: bool) -> _Feature:
         before = (channels - x.channels) // 2 if both_sides else 0
         operation = op.ZERO_PAD_BOTH if before else op.ZERO_PAD
-        return self._add(Layer(name, operation, x.channels, channels, x.size, inputs=(x.source,)))
+        return self._add(
+            x, Layer(name, operation, x.channels, channels, x.size, inputs=(x.source,))
+        )
 
     def addition(self, name: str, x: _Feature, y: _Feature) -> _Feature:
         inputs = (x.source, y.source)
-        return self._add(Layer(name, op.ADDITION, x.channels, x.channels, x.size, inputs=inputs))
+        return self._add(x, Layer(name, op.ADDITION, x.channels, x.channels, x.size, inputs=inputs))
 
 
 def _block(

@@ -9,7 +9,7 @@ import re
 from functools import cache
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from resnet_gen.library import find
 from resnet_gen.problems import Failure, Problem
@@ -21,11 +21,15 @@ from resnet_gen.spec import (
     ImagenetSpec,
     NetworkSpec,
     Shortcut,
+    rule,
 )
 
 Printed = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$", description="As printed.")]
 Size = Annotated[str, Field(pattern=r"^\d+×\d+$", description="Height × width in pixels.")]
 Convolution = Annotated[str, Field(pattern=r"^\d×\d, \d+$", description="Kernel, filters.")]
+
+
+TABLE_1_ROWS = ["conv1", "conv2_x", "conv3_x", "conv4_x", "conv5_x", ""]
 
 
 class _Table(BaseModel):
@@ -62,6 +66,18 @@ class Table1(_Table):
     rows: list[Row]
     flops: dict[str, Annotated[str, Field(pattern=r"^\d+\.\d×10\^9$")]]
     downsampling: Downsampling
+
+    @field_validator("rows")
+    @classmethod
+    def _rows_are_the_papers(cls, rows: list[Row]) -> list[Row]:
+        names = [row.layer_name for row in rows]
+        if names != TABLE_1_ROWS:
+            message = f"the rows are {', '.join(names)}"
+            hint = f"Table 1 has {', '.join(TABLE_1_ROWS[:-1])} and one without a name"
+            raise rule("rows", message, hint)
+        if not re.fullmatch(r"\d×\d, \d+, stride \d", rows[0].all_columns or ""):
+            raise rule("rows", "conv1 is not of the form of `7×7, 64, stride 2`", "see the paper")
+        return rows
 
     def row(self, layer_name: str) -> Row:
         """The row called conv1, conv2_x ...; the last one has no name."""
@@ -106,7 +122,7 @@ class CifarMethod(_Table):
     """A row of Table 6."""
 
     method: str
-    layers: Printed | None = None
+    layers: Annotated[str, Field(pattern=r"^\d+$")] | None = None
     parameters: Annotated[str, Field(pattern=r"^\d+\.\d+M$")] | None = None
     error: Printed
     spread: Annotated[str, Field(pattern=r"^\d+\.\d+±\d+\.\d+$")] | None = None
@@ -117,6 +133,13 @@ class Table6(_Table):
 
     table: Literal["6"]
     rows: list[CifarMethod]
+
+    @field_validator("rows")
+    @classmethod
+    def _there_are_resnets(cls, rows: list[CifarMethod]) -> list[CifarMethod]:
+        if not any(row.method == "ResNet" and row.layers for row in rows):
+            raise rule("rows", "no row is of a ResNet with its layers", "see the paper's Table 6")
+        return rows
 
     def resnet(self, depth: int) -> CifarMethod | None:
         """The row of the ResNet with that many layers."""

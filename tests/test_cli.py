@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from conftest import NAMES, ROOT
+from conftest import NAMES, ROOT, folder
 from resnet_gen.schema import schemas
 
 COMMANDS = ["new", "check", "list", "show", "generate", "diff", "train", "schema", "doctor"]
@@ -285,3 +286,27 @@ def test_no_color_is_honoured(cli: Callable, monkeypatch: pytest.MonkeyPatch) ->
     assert "\x1b[" in cli("diff", "resnet50_v1_5").out
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[3" not in cli("diff", "resnet50_v1_5").out
+
+
+@pytest.mark.parametrize(
+    ("table", "text", "replacement"),
+    [
+        ("table1", "layer_name: conv1\n", "layer_name: conv9\n"),
+        ("table1", "7×7, 64, stride 2", "7×7"),
+        ("table6", "method: ResNet", "method: Net"),
+        ("table6", 'layers: "20"', 'layers: "20.5"'),
+    ],
+)
+def test_an_own_copy_of_a_table_that_cannot_be_used(
+    table: str, text: str, replacement: str, cli: Callable, project: Path
+) -> None:
+    own = project / f"specs/paper/{table}.yaml"
+    own.parent.mkdir(parents=True)
+    shipped = (ROOT / f"specs/paper/{table}.yaml").read_text()
+    assert text in shipped
+    own.write_text(shipped.replace(text, replacement))
+    network = "resnet34_b" if table == "table1" else "resnet20"
+    shutil.copytree(folder(network), project / network)
+    for arguments in (("check",), ("diff", project / network)):
+        code, _, err = cli(*arguments)
+        assert code == 2 and f"specs/paper/{table}.yaml:" in err and "Traceback" not in err
