@@ -206,12 +206,17 @@ def train(
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[-- ARGS]...", help="For the script: --help.")
     ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say how long, how large and at what rates.")
+    ] = False,
 ) -> None:
-    """Run a network's generated train.py."""
+    """Run a network's generated train.py, or with --plan say what that would be."""
     import subprocess
     from importlib.util import find_spec
 
     from resnet_gen import output
+    from resnet_gen.network import expand
+    from resnet_gen.plan import may_be_too_large
 
     entry, code = output.code_of(name, OUT)
     script = code.with_name("train.py")
@@ -225,7 +230,17 @@ def train(
     if missing := [package for package in ("torch", "torchvision") if find_spec(package) is None]:
         hint = "pip install 'resnet-gen[train]'"
         raise Failure(Problem("torch", f"{' and '.join(missing)} not installed", hint), exit_code=4)
+    network = expand(entry.spec)
+    if plan or may_be_too_large(network, arguments or []):
+        from resnet_gen import console, rehearse
+
+        if plan:
+            print("\n".join(rehearse.describe(network, script, arguments or [])))
+            raise typer.Exit
+        if warning := rehearse.warning(network, script, arguments or []):
+            console.note(warning)
     with subprocess.Popen([sys.executable, str(script), *(arguments or [])]) as process:
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         while True:
             try:
                 status = process.wait()
@@ -233,6 +248,29 @@ def train(
             except KeyboardInterrupt:  # the script has the signal too, and ends in its own way
                 continue
     raise typer.Exit(status if status >= 0 else 128 - status)
+
+
+@app.command()
+def plot(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="Folders of runs, or metrics.jsonl's.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="PATH.svg and PATH.png are written.")
+    ] = Path("curves.svg"),
+    title: Annotated[str, typer.Option(help="A line above the curves.")] = "",
+) -> None:
+    """Draw error and learning-rate curves of training runs, as SVG and PNG."""
+    from importlib.util import find_spec
+
+    if find_spec("matplotlib") is None:
+        hint = "pip install 'resnet-gen[plot]'"
+        raise Failure(Problem("matplotlib", "matplotlib is not installed", hint), exit_code=4)
+    from resnet_gen.metrics import read
+    from resnet_gen.plot import draw, save
+
+    for path in save(draw(read(runs), title), out):
+        print(path.as_posix())
 
 
 @app.command()

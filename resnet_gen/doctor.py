@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 GENERATE = ("jinja2", "pydantic", "rich", "ruamel.yaml", "ruff", "typer")
 TRAIN = ("torch", "torchvision", "scikit-learn")
+PLOT = ("matplotlib",)
 ASK_TORCH = """
 import torch, torchvision
 if torch.cuda.is_available():
@@ -33,6 +34,7 @@ def examine() -> list[Finding]:
     """The report. torch is asked in a process of its own: importing it takes seconds."""
     findings = [Finding("python", platform.python_version())]
     findings += [_package(name, "pip install resnet-gen") for name in GENERATE]
+    findings += [_package(name, "pip install 'resnet-gen[plot]'") for name in PLOT]
     findings += [_package(name, "pip install 'resnet-gen[train]'") for name in TRAIN]
     if any(finding.missing for finding in findings[-len(TRAIN) :]):
         return findings

@@ -57,7 +57,7 @@ def measure(path: Path, image_channels: int, image_size: int) -> list[Layer]:
 
 
 def _measure(path: Path, image_channels: int, image_size: int) -> list[Layer]:
-    module = _import(path)
+    module = import_file(path)
     names: list[str] = list(getattr(module, "__all__", []))
     if len(names) != 1:
         message = f"__all__ names {len(names)} classes where a generated file names its network"
@@ -250,17 +250,21 @@ def _merged(rows: Layer, columns: Layer) -> Layer:
     )
 
 
-def _import(path: Path) -> ModuleType:
+def import_file(path: Path) -> ModuleType:
+    """A generated file as a module; a train.py finds the model.py beside it."""
     spec = importlib.util.spec_from_file_location(f"measured_{path.parent.name}", path)
     assert spec and spec.loader, "a .py file has a loader"
     module = importlib.util.module_from_spec(spec)
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     sys.modules[spec.name] = module  # dataclasses look for it there
+    sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
     finally:
         sys.dont_write_bytecode = before
         del sys.modules[spec.name]
+        sys.path.remove(str(path.parent))
+        sys.modules.pop("model", None)
     return module
 
 

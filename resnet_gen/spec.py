@@ -27,7 +27,7 @@ CONVOLUTIONS = {"basic": 2, "bottleneck": 3}
 TAKEN_CLASS_NAMES = {  # by the generated files, and by Python; no class name has an underscore
     *("BasicBlock", "Bottleneck", "ZeroPadShortcut", "Tensor", "F", "Path", "Iterator", "Images"),
     *("NamedTuple", "NoReturn", "Trainer", "NETWORK", "ITERATIONS", "DROPS", "MOMENTUM"),
-    *("PADDING", "FLIP", "VALIDATION", *dir(builtins)),
+    *("PADDING", "FLIP", "VALIDATION", "Any", "Callable", "Progress", *dir(builtins)),
 }
 
 Block = Literal["basic", "bottleneck"]

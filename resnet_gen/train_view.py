@@ -113,7 +113,7 @@ def _summary(recipe: Recipe, paper_error: str | None) -> str:
 def _recipe(recipe: Recipe) -> RecipeView:
     drops = ", ".join(f"{drop:_}" for drop in recipe.drops)
     warmup = None
-    arguments, call = "step: int, iterations: int = ITERATIONS", "step - 1, args.iterations"
+    arguments, call = "step: int, iterations: int = ITERATIONS", "progress.step, args.iterations"
     if recipe.warmup:
         rate, until = recipe.warmup.learning_rate, recipe.warmup.until_training_error
         warmup = WarmupView(_number(rate), _number(until))

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from ruamel.yaml import YAML
 from conftest import NAMES, ROOT, folder
 from resnet_gen.schema import schemas
 
-COMMANDS = ["new", "check", "list", "show", "generate", "diff", "train", "schema", "doctor"]
+COMMANDS = [
+    *("new", "check", "list", "show", "generate", "diff", "train", "plot", "schema", "doctor"),
+]
 
 
 def process(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -235,6 +238,19 @@ def test_train_hands_its_arguments_and_its_exit_code_on(cli: Callable, capfd: ob
     assert code == 0 and "--batch-size" in out
     code, _, err = cli("train", "resnet20", "--", "--data", "nothing")
     assert code == 2 and "--data takes cifar10" in err
+
+
+def test_train_ends_with_its_script(tmp_path: Path) -> None:
+    """Asked to stop, it has the script stop, which saves and says 143."""
+    flags = ["--data", "digits", "--out", str(tmp_path), "--batch-size", "8"]
+    command = [sys.executable, "-m", "resnet_gen", "train", "resnet20", "--", *flags]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "metrics.jsonl").exists():
+        time.sleep(0.05)
+    process.terminate()
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 143 and "stopped at step" in told
+    assert (tmp_path / "checkpoint.pt").exists()
 
 
 def test_doctor(cli: Callable) -> None:

@@ -22,6 +22,9 @@ SHORTER = {  # the same command for fewer iterations, or with what is installed 
     "resnet-gen train resnet26 -- --data digits --iterations 400": (
         "resnet-gen train resnet26 -- --data digits --iterations 10"
     ),
+    "python generated/cifar/resnet26/train.py --data digits --iterations 400 --resume": (
+        "python generated/cifar/resnet26/train.py --data digits --iterations 10 --resume"
+    ),
 }
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import itertools
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -67,8 +72,9 @@ def test_the_warm_up_comes_before_the_schedule(warmup_script: ModuleType) -> Non
 
 
 def test_optimizer_is_plain_momentum_on_every_parameter(script: ModuleType) -> None:
-    trainer = script.Trainer(10, torch.zeros(3, 32, 32), DEVICE, "fp32")
+    trainer = script.Trainer(10, torch.zeros(3, 32, 32), "fp32")
     (group,) = trainer.optimizer.param_groups
+    assert isinstance(group["lr"], torch.Tensor) and group["fused"]
     assert (group["momentum"], group["weight_decay"], group["nesterov"]) == (0.9, 1e-4, False)
     assert group["dampening"] == 0
     assert len(group["params"]) == len(list(trainer.model.parameters()))
@@ -77,7 +83,8 @@ def test_optimizer_is_plain_momentum_on_every_parameter(script: ModuleType) -> N
 def test_two_steps_are_sgd_as_the_paper_writes_it(script: ModuleType) -> None:
     """v := 0.9 v + (gradient + 1e-4 w), w := w - rate v, by hand, on the same crops."""
     torch.manual_seed(0)
-    trainer = script.Trainer(10, torch.full((3, 32, 32), 100.0), DEVICE, "fp32")
+    trainer = script.Trainer(10, torch.full((3, 32, 32), 100.0), "fp32")
+    (group,) = trainer.optimizer.param_groups
     reference = load(folder("resnet20") / "model.py").ResNet20()
     reference.load_state_dict(trainer.model.state_dict())
     reference.to(memory_format=torch.channels_last)
@@ -87,7 +94,10 @@ def test_two_steps_are_sgd_as_the_paper_writes_it(script: ModuleType) -> None:
     labels = torch.arange(8)
     for rate in (0.1, 0.05):
         state = torch.get_rng_state()
-        loss, error = trainer.train_step(pixels, labels, rate, flip=True)
+        group["lr"].fill_(rate)
+        trainer.sums.zero_()
+        trainer.train_step(script.Images(pixels, labels), torch.arange(8), flip=True)
+        loss, error = trainer.sums
         torch.set_rng_state(state)
         scores = reference(script.augment(pixels.float() - 100, flip=True))
         expected = torch.nn.functional.cross_entropy(scores, labels)
@@ -133,15 +143,13 @@ def test_every_image_of_a_batch_is_cropped_by_itself(script: ModuleType) -> None
 
 
 def test_batches_are_full_and_run_through_all_images(script: ModuleType) -> None:
-    images = script.Images(torch.arange(1_000), torch.arange(1_000))
-    stream = script.batches(images, 128, seed=3)
-    seen = torch.cat([next(stream).labels for _ in range(125)])  # 16 times all images
+    stream = script.batches(1_000, 128, 3, DEVICE)
+    seen = torch.cat([next(stream) for _ in range(125)])  # 16 times all images
     assert len(seen) == 16_000
     for epoch in seen.split(1_000):
         assert sorted(epoch.tolist()) == list(range(1_000))
     assert not torch.equal(seen[:1_000], seen[1_000:2_000])
-    few = script.Images(torch.arange(3), torch.arange(3))
-    assert len(next(script.batches(few, 8, seed=0)).labels) == 8
+    assert len(next(script.batches(3, 8, 0, DEVICE))) == 8
 
 
 def test_45k_and_5k_by_a_fixed_seed(script: ModuleType) -> None:
@@ -154,7 +162,7 @@ def test_45k_and_5k_by_a_fixed_seed(script: ModuleType) -> None:
 
 
 def test_error_is_a_percentage_over_all_images(script: ModuleType) -> None:
-    trainer = script.Trainer(10, torch.zeros(3, 32, 32), DEVICE, "fp32")
+    trainer = script.Trainer(10, torch.zeros(3, 32, 32), "fp32")
     pixels = torch.randint(256, (1_203, 3, 32, 32), dtype=torch.uint8)
     trainer.model.eval()
     with torch.no_grad():
@@ -167,6 +175,7 @@ def test_error_is_a_percentage_over_all_images(script: ModuleType) -> None:
     assert trainer.model.training
 
 
+@pytest.mark.usefixtures("signals")
 def test_the_training_set_alone_gives_the_mean_and_the_test_set_is_read_once(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,9 +194,9 @@ def test_the_training_set_alone_gives_the_mean_and_the_test_set_is_read_once(
         calls.append((len(images.labels), len(trainers)))
         return error(self, images)
 
-    def counted_step(self: object, *args: object, **kwargs: object) -> torch.Tensor:
+    def counted_step(self: object, *args: object) -> None:
         trainers.append(self)
-        return step(self, *args, **kwargs)
+        step(self, *args)
 
     monkeypatch.setattr(script, "load", lambda data, root: (everything, test))
     monkeypatch.setattr(script.Trainer, "error", counted_error)
@@ -229,6 +238,8 @@ def test_a_short_run_on_digits(tmp_path: Path) -> None:
     assert set(results) == {
         *("network", "data", "iterations", "test_error", "best_val_error", "seconds"),
         *("images_per_second", "device", "precision", "seed", "spec_sha256", "torch"),
+        *("batch_size", "eager", "full_train", "peak_memory_gib", "trained_on"),
+        *("validation_decided", "test_decided"),
     }
     assert (results["network"], results["data"], results["iterations"]) == (
         "resnet20",
@@ -240,8 +251,12 @@ def test_a_short_run_on_digits(tmp_path: Path) -> None:
     assert f"test error {results['test_error']:.2f}%" in done.stdout
     assert "step 60/60" in done.stderr and "images/s" in done.stderr and "\r" not in done.stderr
 
+    assert (results["trained_on"], results["full_train"]) == (1_294, False)
+    assert results["validation_decided"] == "best.pt and nothing else"
+    assert re.search(r"images/s  \d+\.\d GiB  0:00:0\d left", done.stderr)
+
     again = run("resnet20", *arguments)
-    assert again.returncode == 2 and "holds a run already" in again.stderr
+    assert again.returncode == 2 and "holds a run already: go on with --resume" in again.stderr
     checkpoint = out / "checkpoint.pt"
     evaluated = run("resnet20", "--data", "digits", "--evaluate", checkpoint, "--precision", "fp32")
     assert evaluated.stdout == (
@@ -255,52 +270,64 @@ def test_a_short_run_on_digits(tmp_path: Path) -> None:
     load(folder("resnet20") / "model.py").ResNet20().load_state_dict(state["model"], strict=True)
 
 
-def test_the_warm_up_ends_below_80_percent(
-    warmup_script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The rate that is applied: 0.01 as long as the errors measured stay above it, then 0.1."""
-    errors = iter([0.9] * 50 + [0.85] * 50 + [0.79] * 50 + [0.95] * 50)
+class Pretended:
+    """A trainer that computes nothing: what each step would have found is given."""
 
-    class Fake(warmup_script.Trainer):
-        def __init__(self) -> None:
-            weight = torch.zeros(1, requires_grad=True)
-            self.optimizer = torch.optim.SGD([weight], 0.1)
+    def __init__(self, errors: Iterator[float]) -> None:
+        weight = torch.zeros(1, requires_grad=True)
+        rate = torch.tensor(0.1)
+        self.model = torch.nn.Linear(1, 1)
+        self.optimizer = torch.optim.SGD([weight], rate, 0.9, fused=True)
+        self.mean, self.sums = torch.zeros(1), torch.zeros(2)
+        self.errors = errors
 
-        def train_step(
-            self, pixels: object, labels: object, rate: float, flip: bool
-        ) -> torch.Tensor:
-            self.optimizer.param_groups[0]["lr"] = rate
-            return torch.tensor([1.0, next(errors)])
+    def train_step(self, *_: object) -> None:
+        self.sums += torch.tensor([1.0, next(self.errors)])
 
-        def error(self, images: object) -> float:
-            return 50.0
-
-    import argparse
-
-    monkeypatch.setattr(warmup_script, "save", lambda *_: None)
-    monkeypatch.setattr(warmup_script, "EVALUATE_EVERY", 50)
-    images = warmup_script.Images(torch.zeros(64, 3, 32, 32, dtype=torch.uint8), torch.zeros(64))
-    args = argparse.Namespace(data="cifar10", iterations=1_000, batch_size=8, seed=0, out=tmp_path)
-    with pytest.raises((StopIteration, RuntimeError)):  # the errors run out after 200 steps
-        warmup_script.train(Fake(), images, images, images, args)
-    rates = {line["step"]: line["lr"] for line in lines(tmp_path)}
-    assert rates == {50: 0.01, 100: 0.01, 150: 0.01, 200: 0.1}
+    def error(self, images: object) -> float:
+        return 50.0
 
 
-def test_divergence_is_told(
-    script: ModuleType,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture,
-) -> None:
-    monkeypatch.setattr(
-        script.Trainer, "train_step", lambda *_, **__: torch.tensor([math.nan, 0.9])
+def pretended_run(
+    script: ModuleType, out: Path, errors: Iterator[float], iterations: int
+) -> tuple[list[dict], object]:
+    """What metrics.jsonl has after a run that computes nothing, and how far the run came."""
+    args = argparse.Namespace(
+        **{"data": "cifar10", "iterations": iterations, "batch_size": 8, "seed": 0, "out": out},
+        **{"precision": "fp32", "full_train": False, "eager": True, "tensorboard": False},
+        device=DEVICE,
     )
-    monkeypatch.setattr(sys, "argv", ["train.py", "--data", "digits", "--out", str(tmp_path)])
-    with pytest.raises(SystemExit) as stop:
-        script.main()
-    assert stop.value.code == 1
-    assert "training diverged: the loss is nan at step 50" in capsys.readouterr().err
+    images = script.Images(torch.zeros(64, 3, 32, 32, dtype=torch.uint8), torch.zeros(64))
+    progress = script.Progress()
+    with contextlib.suppress(RuntimeError, StopIteration):  # the errors run out
+        script.train(Pretended(errors), images, images, images, progress, args)
+    return lines(out), progress
+
+
+@pytest.mark.usefixtures("signals")
+def test_the_rate_that_is_applied_in_all_of_64_000_steps(
+    script: ModuleType, tmp_path: Path
+) -> None:
+    """As the optimizer has it at each line: the paper's, from the first step to the last."""
+    found, progress = pretended_run(script, tmp_path, itertools.repeat(0.5), 64_000)
+    assert [line["step"] for line in found] == list(range(50, 64_001, 50))
+    for line in found:
+        step = line["step"]  # the rate at the last of its 50 steps
+        assert line["lr"] == (0.1 if step <= 32_000 else 0.01 if step <= 48_000 else 0.001)
+    assert progress.step == 64_000 and progress.test_error == 50
+
+
+@pytest.mark.usefixtures("signals")
+def test_the_warm_up_ends_below_80_percent(warmup_script: ModuleType, tmp_path: Path) -> None:
+    """The rate that is applied: 0.01 as long as the errors measured stay above it, then 0.1."""
+    errors = itertools.chain([0.9] * 350, [0.85] * 50, [0.79] * 50, itertools.repeat(0.95, 63_550))
+    found, progress = pretended_run(warmup_script, tmp_path, errors, 64_000)
+    assert progress.warmup_steps == 450  # when the last 50 had 79%
+    for line in found:
+        step = line["step"]
+        rate = 0.01 if step <= 450 else 0.1
+        assert line["lr"] == (rate if step <= 32_000 else 0.01 if step <= 48_000 else 0.001)
+    assert len(found) == 1_280
 
 
 def cifar_like(root: Path) -> dict[str, list]:
@@ -358,6 +385,78 @@ def test_without_data_and_without_a_network_it_says_what_to_do(
     assert stop.value.code == 4
     assert "could not be downloaded" in told and "Put cifar-10-python.tar.gz there" in told
     assert "digits needs no download" in told
+
+
+def test_damaged_and_incomplete_data_are_told_by_name(
+    script: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    for key, value in cifar_like(tmp_path).items():
+        monkeypatch.setattr(script.datasets.CIFAR10, key, value)
+    monkeypatch.setattr(script.datasets.CIFAR10, "url", "http://127.0.0.1:9/cifar.tar.gz")
+    batch = tmp_path / "cifar-10-batches-py/data_batch_3"
+    content = batch.read_bytes()
+    for damaged in (content[:-7], content[:-1] + b"x", b""):
+        batch.write_bytes(damaged)
+        with pytest.raises(SystemExit) as stop:
+            script.load("cifar10", tmp_path)
+        told = capsys.readouterr().err
+        assert stop.value.code == 2
+        assert told == f"resnet20: {batch} is damaged or incomplete: delete it and run this again\n"
+        assert batch.read_bytes() == damaged
+    batch.unlink()
+    with pytest.raises(SystemExit) as stop:
+        script.load("cifar10", tmp_path)
+    told = capsys.readouterr().err
+    assert stop.value.code == 4 and "cifar10 is not complete in" in told
+
+
+def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    data = image_folder(tmp_path / "pets")
+    picture = data / "train/cat/3.png"
+    for damaged in (picture.read_bytes()[:50], b"no picture"):
+        picture.write_bytes(damaged)
+        done = run("plain20", "--data", data, "--out", tmp_path / "run", "--iterations", 3)
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        assert done.stderr.startswith(f"plain20: {picture} cannot be read as an image")
+    assert not (tmp_path / "run").exists()
+
+
+def test_full_train_holds_nothing_out(tmp_path: Path) -> None:
+    data, out = image_folder(tmp_path / "pets"), tmp_path / "run"
+    arguments = ("--data", data, "--out", out, "--iterations", 3, "--batch-size", 4)
+    done = run("plain20", *arguments, "--full-train")
+    assert done.returncode == 0, done.stderr
+    results = json.loads((out / "results.json").read_text())
+    assert (results["full_train"], results["trained_on"]) == (True, 12)
+    assert results["validation_decided"] == "nothing" and results["best_val_error"] is None
+    assert not any("val_error" in line for line in lines(out)) and "test_error" in lines(out)[-1]
+    assert (out / "checkpoint.pt").exists() and not (out / "best.pt").exists()
+
+
+def test_tensorboard_gets_the_same_numbers(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    data, out = image_folder(tmp_path / "pets"), tmp_path / "run"
+    arguments = ("--data", data, "--out", out, "--iterations", 3, "--batch-size", 4)
+    done = run("plain20", *arguments, "--tensorboard")
+    assert done.returncode == 0, done.stderr
+    events = EventAccumulator(str(out))
+    events.Reload()
+    for key in ("lr", "loss", "train_error", "val_error"):
+        written = {event.step: event.value for event in events.Scalars(key)}
+        assert written == pytest.approx({line["step"]: line[key] for line in lines(out)})
+
+
+def test_without_tensorboard_it_says_what_to_install(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(SystemExit) as stop:
+        script.tensorboard(tmp_path, 0)
+    assert stop.value.code == 4 and "pip install tensorboard" in capsys.readouterr().err
 
 
 def image_folder(root: Path, parts: tuple[str, ...] = ("train", "val")) -> Path:

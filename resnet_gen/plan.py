@@ -1,0 +1,116 @@
+"""What a training run will be, before it runs: its length, its schedule, its cost in memory.
+
+By arithmetic from the network alone; rehearse.py takes the steps that give the time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from resnet_gen.layers import BATCH_NORM, RELU, Layer
+from resnet_gen.network import Network
+
+GIB = 2**30
+BYTES = {"fp32": 4, "bf16": 2}  # of a number between two layers
+TRAINING_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "digits": 1_437}
+IN_FLIGHT = 4  # gradients and temporaries of the largest layer, at once
+RUNTIME = 0.5 * GIB  # what Python and torch take by themselves
+WORTH_A_LOOK = 4 * GIB
+
+
+class Span(NamedTuple):
+    """Iterations with one learning rate; the first is 1."""
+
+    first: int
+    last: int
+    rate: float
+
+
+def schedule(rate: Callable[[int], float], iterations: int) -> list[Span]:
+    """The spans of a schedule, which gives the rate of each iteration, counted from 0."""
+    spans: list[Span] = []
+    for step in range(iterations):
+        if spans and spans[-1].rate == rate(step):
+            spans[-1] = spans[-1]._replace(last=step + 1)
+        else:
+            spans.append(Span(step + 1, step + 1, rate(step)))
+    return spans
+
+
+def activations(layers: Sequence[Layer], image_elements: int) -> int:
+    """Numbers that are kept for the backward pass, for one image.
+
+    A convolution keeps its input, which is the image or what a ReLU gave out; batch norm keeps its
+    input too; a ReLU keeps its output, which is counted with the convolution that it feeds.
+    """
+    kept = sum(_elements(layer) for layer in layers if layer.operation in (BATCH_NORM, RELU))
+    return image_elements + kept
+
+
+def memory(network: Network, batch_size: int, precision: str, images: int) -> int:
+    """Bytes that training needs, about: activations, weights, and `images` in memory as uint8."""
+    spec = network.spec
+    image_elements = spec.image_channels * spec.image_size**2
+    of_batch = activations(network.layers, image_elements)
+    of_batch += IN_FLIGHT * max(_elements(layer) for layer in network.layers)
+    of_batch *= batch_size * BYTES[precision]
+    of_weights = network.parameters * (3 * 4 + (BYTES[precision] % 4))  # + gradient, momentum, copy
+    return round(of_batch + of_weights + images * image_elements + RUNTIME)
+
+
+def _elements(layer: Layer) -> int:
+    return layer.out_channels * layer.output_size**2
+
+
+def training_images(data: str, validation: int, *, full_train: bool) -> int | None:
+    """How many images `--data` has to train on; None for a folder that is not there."""
+    if data in TRAINING_IMAGES:
+        images = TRAINING_IMAGES[data]
+    else:
+        images = sum(1 for path in Path(data, "train").glob("*/*") if path.is_file())
+    if not images:
+        return None
+    return images if full_train else images - min(validation, max(1, images // 10))
+
+
+def free_memory() -> int | None:
+    """Bytes that this machine has left, where it says so."""
+    try:
+        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+        if found:
+            return int(found[1]) * 1_024
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def may_be_too_large(network: Network, arguments: Sequence[str]) -> bool:
+    """Whether the memory is worth a look, which takes seconds, before a run like this."""
+    found = re.search(r"--batch-size[ =](\d+)", " ".join(arguments))
+    batch_size = min(int(found[1]), 10**9) if found else 128
+    return memory(network, batch_size, "fp32", 0) > WORTH_A_LOOK
+
+
+def too_large(need: int, free: int | None) -> str | None:
+    """A warning where a run will not fit."""
+    if free is None or need <= free:
+        return None
+    return (
+        f"warning: this run needs about {need / GIB:.1f} GiB and {free / GIB:.1f} GiB are free: "
+        "a smaller --batch-size needs less, and so does --precision bf16"
+    )
+
+
+def duration(seconds: float) -> str:
+    """`2 h 34 min`, `4 min 10 s`, `12 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 100:
+        return f"{hours / 24:,.0f} days"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,117 @@
+"""`train --plan`: what a run will be, against what torch and the paper say."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from conftest import Result, folder, load, network_class, spec_of
+from resnet_gen import plan
+from resnet_gen.network import expand
+
+Cli = Callable[..., Result]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", ["resnet20", "plain32", "resnet56"])
+def test_activations_are_what_autograd_keeps(name: str, precision: str) -> None:
+    """Counted by torch, each piece of memory once."""
+    kept: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.dim() == 4 and tensor.shape[0] == 4:  # of the batch, not of the weights
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+        held.append(tensor)  # so that no address is used twice
+        return tensor
+
+    held: list[torch.Tensor] = []
+    images = torch.randn(4, 3, 32, 32)
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), autocast:
+        network_class(name)()(images)
+    network = expand(spec_of(name).spec)
+    expected = 4 * plan.activations(network.layers, 3 * 32 * 32) * plan.BYTES[precision]
+    assert math.isclose(sum(kept.values()), expected, rel_tol=0.02)
+
+
+def test_memory_of_the_networks_of_section_4_2() -> None:
+    """1202 layers fill a card of 12 GB in fp32, and half of it in bf16."""
+    network = expand(spec_of("resnet1202").spec)
+    assert 11 < plan.memory(network, 128, "fp32", 45_000) / plan.GIB < 13
+    assert 6 < plan.memory(network, 128, "bf16", 45_000) / plan.GIB < 8
+    assert plan.memory(expand(spec_of("resnet20").spec), 128, "bf16", 45_000) < plan.GIB
+    assert plan.may_be_too_large(network, [])
+    assert not plan.may_be_too_large(network, ["--batch-size", "8"])
+    assert not plan.may_be_too_large(network, ["--batch-size=8"])
+    assert not plan.may_be_too_large(expand(spec_of("resnet110").spec), [])
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="Linux says it there")
+def test_free_memory_is_what_linux_says() -> None:
+    free = plan.free_memory()
+    assert free and 0 < free <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_the_schedule_in_spans() -> None:
+    script = load(folder("resnet20") / "train.py")
+    assert plan.schedule(script.learning_rate, 64_000) == [
+        (1, 32_000, 0.1),
+        (32_001, 48_000, 0.01),
+        (48_001, 64_000, 0.001),
+    ]
+
+
+def test_images_to_train_on(tmp_path: Path) -> None:
+    assert plan.training_images("cifar10", 5_000, full_train=False) == 45_000
+    assert plan.training_images("cifar10", 5_000, full_train=True) == 50_000
+    assert plan.training_images("digits", 5_000, full_train=False) == 1_294  # as the script has it
+    assert plan.training_images(str(tmp_path), 5_000, full_train=True) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(12.3, "12 s"), (250, "4 min 10 s"), (9_240, "2 h 34 min"), (10**6, "12 days")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert plan.duration(seconds) == text
+
+
+def test_a_plan(cli: Cli) -> None:
+    done = cli("train", "resnet20", "--plan", "--", "--iterations", 4000, "--device", "cpu")
+    assert done.code == 0 and not done.err
+    assert "resnet20 on cifar10: 4,000 iterations of 128, 11.4 epochs of 45,000 images" in done.out
+    for span in ("1 to 2,000  0.1\n", "2,001 to 3,000  0.01\n", "3,001 to 4,000  0.001\n"):
+        assert span in done.out
+    # 3 * 40,551,040 * 128 * 4,000
+    assert "multiply-adds  6.23e+13 in all: 40,551,040 forward for an image" in done.out
+    assert "memory         about 0." in done.out and "time           about " in done.out
+
+
+def test_a_plan_of_the_warm_up(cli: Cli) -> None:
+    done = cli("train", "resnet110", "--plan", "--", "--iterations", 10, "--batch-size", 2)
+    assert "0.01 until the training error is below 80%" in done.out
+
+
+def test_what_does_not_fit_is_told_before_it_runs(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "free_memory", lambda: plan.GIB)
+    arguments = ("--device", "cpu", "--precision", "fp32")
+    planned = cli("train", "resnet1202", "--plan", "--", *arguments)
+    assert planned.code == 0 and "time           not measured" in planned.out
+    words = r"warning: this run needs about 1\d\.\d GiB and 1\.0 GiB are free"
+    assert re.search(words, planned.out)
+    run = cli("train", "resnet1202", "--", *arguments, "--data", "nothing")
+    assert run.code == 2 and "warning: this run needs about" in run.err
+
+
+def test_wrong_arguments_are_told_by_the_script(cli: Cli) -> None:
+    done = cli("train", "resnet20", "--plan", "--", "--iterations", "many")
+    assert done.code == 2 and "invalid int value: 'many'" in done.err
