@@ -46,7 +46,7 @@ def test_memory_of_the_networks_of_section_4_2() -> None:
     network = expand(spec_of("resnet1202").spec)
     assert 11 < plan.memory(network, 128, "fp32", 45_000) / plan.GIB < 13
     assert 6 < plan.memory(network, 128, "bf16", 45_000) / plan.GIB < 8
-    assert plan.memory(expand(spec_of("resnet20").spec), 128, "bf16", 45_000) < plan.GIB
+    assert 1 < plan.memory(expand(spec_of("resnet20").spec), 128, "bf16", 45_000) / plan.GIB < 2
     assert plan.may_be_too_large(network, [])
     assert not plan.may_be_too_large(network, ["--batch-size", "8"])
     assert not plan.may_be_too_large(network, ["--batch-size=8"])
@@ -91,7 +91,7 @@ def test_a_plan(cli: Cli) -> None:
         assert span in done.out
     # 3 * 40,551,040 * 128 * 4,000
     assert "multiply-adds  6.23e+13 in all: 40,551,040 forward for an image" in done.out
-    assert "memory         about 0." in done.out and "time           about " in done.out
+    assert "memory         about 1." in done.out and "time           about " in done.out
 
 
 def test_a_plan_of_the_warm_up(cli: Cli) -> None:

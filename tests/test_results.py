@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from conftest import ROOT, folder, load
 
-RUNS = sorted(path.parent for path in (ROOT / "results").rglob("metrics.jsonl"))
+RUNS = sorted(path.parent for path in (ROOT / "results/cifar10").rglob("metrics.jsonl"))
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
@@ -23,7 +24,9 @@ def test_a_recorded_run(run: Path) -> None:
     assert iterations >= 2_000 and lines[-1]["step"] == iterations
     assert [line["step"] for line in lines] == list(range(50, iterations + 1, 50))
     for line in lines:  # the rate of the last of the steps that the line is about
-        assert line["lr"] == script.learning_rate(line["step"] - 1, iterations)
+        warming_up = "warmup_steps" in results and line["step"] <= results["warmup_steps"]
+        extra = [warming_up] if hasattr(script, "WARMUP_UNTIL") else []
+        assert line["lr"] == script.learning_rate(line["step"] - 1, iterations, *extra)
     validated = [line["val_error"] for line in lines if "val_error" in line]
     assert results["best_val_error"] == min(validated) and len(validated) >= 10
     assert lines[-1]["train_error"] < 15 and results["test_error"] < 15
@@ -47,3 +50,24 @@ def test_the_page_says_what_the_files_say() -> None:
             for m in lines
             if "val_error" in m
         ]
+
+
+@pytest.mark.parametrize("name", ["training_step-cpu", "errors-cpu", "commands", "models-cpu"])
+def test_the_page_shows_what_the_benchmarks_printed(name: str) -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import timing
+
+    found = json.loads((ROOT / "results/benchmarks" / f"{name}.json").read_text())
+    assert found["machine"]["processor"] and found["command"].startswith("python benchmarks/")
+    page = (ROOT / "results/README.md").read_text()
+    assert timing.table(found["rows"]) in page
+    assert found["command"] in page
+
+
+def test_the_run_that_was_killed_fifty_times() -> None:
+    found = json.loads((ROOT / "results/benchmarks/kills.json").read_text())
+    (row,) = found["rows"]
+    assert row["kills"] == len(found["each"]) >= 50 and row["in_a_write"] >= 5
+    assert row["runs_finished"] == row["equal"] >= 1
+    page = (ROOT / "results/README.md").read_text()
+    assert f"{row['kills']} kills" in page and f"{row['in_a_write']} of them" in page
