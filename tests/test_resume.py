@@ -137,6 +137,33 @@ def test_stopped_and_resumed_is_bit_for_bit_the_same(
     assert_same_run(tmp_path, whole)
 
 
+def test_lines_after_the_last_checkpoint_are_written_anew(
+    script: ModuleType,
+    run: Callable[..., int],
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ended by a crash after the line of step 50, it goes on from the checkpoint of step 39."""
+    step, count = script.Trainer.train_step, [0]
+
+    def crashing(*args: object) -> None:
+        step(*args)
+        count[0] += 1
+        if count[0] == 51:
+            raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(script.Trainer, "train_step", crashing)
+        with pytest.raises(ZeroDivisionError):
+            run("--out", tmp_path)
+    assert [line["step"] for line in lines(tmp_path)] == [13, 26, 39, 50]
+    with (tmp_path / "metrics.jsonl").open("a") as metrics:
+        metrics.write('{"step": 52, "lr"')  # torn, as a kill leaves it
+    assert run("--out", tmp_path, "--resume") == 0
+    assert_same_run(tmp_path, whole)
+
+
 def test_a_finished_run_stays_as_it_is(run: Callable[..., int], whole: Path) -> None:
     before = [lines(whole), results(whole), state(whole)]
     assert run("--out", whole, "--resume") == 0
