@@ -109,6 +109,12 @@ stage resnet1202 bash -c "run resnet1202 0 $few"
 stage step-56 bash -c "$step resnet56"
 stage step-110 bash -c "$step resnet110"
 stage models bash -c "bench models --rounds $rounds"
+imagenet="bench imagenet_step --rounds $rounds --seconds $seconds --networks"
+stage imagenet-50 bash -c "$imagenet resnet50_v1_5"
+stage decode bash -c "bench decode --rounds $rounds"
+for name in resnet18_b resnet152_v1_5 resnet34_b resnet101_v1_5; do
+    stage imagenet-$name bash -c "$imagenet $name"
+done
 for seed in 1 2; do stage resnet20-$seed bash -c "run resnet20 $seed $iterations"; done
 for name in resnet32 resnet44 plain20 plain32 plain44 plain56; do
     stage $name-0 bash -c "run $name 0 $iterations"

@@ -209,45 +209,28 @@ def train(
     plan: Annotated[
         bool, typer.Option("--plan", help="Only say how long, how large and at what rates.")
     ] = False,
+    slurm: Annotated[
+        bool, typer.Option("--slurm", help="Only print a batch script for several machines.")
+    ] = False,
 ) -> None:
     """Run a network's generated train.py, or with --plan say what that would be."""
-    import subprocess
-    from importlib.util import find_spec
-
-    from resnet_gen import output
-    from resnet_gen.network import expand
+    from resnet_gen import launch
     from resnet_gen.plan import may_be_too_large
 
-    entry, code = output.code_of(name, OUT)
-    script = code.with_name("train.py")
-    if entry.recipe is None:
-        message = f"there is no training script for the {entry.spec.design} design yet"
-        raise Failure(Problem("training", message, "its model.py can be imported and trained"))
-    for path in (code, script):
-        if not path.is_file():
-            hint = f"resnet-gen generate {name}"
-            raise Failure(Problem("file", "there is no such file", hint, path.as_posix()))
-    if missing := [package for package in ("torch", "torchvision") if find_spec(package) is None]:
-        hint = "pip install 'resnet-gen[train]'"
-        raise Failure(Problem("torch", f"{' and '.join(missing)} not installed", hint), exit_code=4)
-    network = expand(entry.spec)
-    if plan or may_be_too_large(network, arguments or []):
+    script, given = launch.find_script(name, OUT), arguments or []
+    if slurm:
+        print(launch.slurm_script(script, given), end="")
+        raise typer.Exit
+    launch.require_torch()
+    if plan or may_be_too_large(script.network, given):
         from resnet_gen import console, rehearse
 
         if plan:
-            print("\n".join(rehearse.describe(network, script, arguments or [])))
+            print("\n".join(rehearse.describe(script.network, script.path, given)))
             raise typer.Exit
-        if warning := rehearse.warning(network, script, arguments or []):
+        if warning := rehearse.warning(script.network, script.path, given):
             console.note(warning)
-    with subprocess.Popen([sys.executable, str(script), *(arguments or [])]) as process:
-        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-        while True:
-            try:
-                status = process.wait()
-                break
-            except KeyboardInterrupt:  # the script has the signal too, and ends in its own way
-                continue
-    raise typer.Exit(status if status >= 0 else 128 - status)
+    raise typer.Exit(launch.run(script, given))
 
 
 @app.command()

@@ -16,12 +16,15 @@ from pydantic_core import PydanticCustomError
 
 from resnet_gen import spec as specs
 from resnet_gen.problems import Failure, Problem, did_you_mean, quoted
-from resnet_gen.reading import read_document, read_model, validate
-from resnet_gen.recipe import Recipe, RecipeOverride
-from resnet_gen.spec import DESIGNS, NetworkSpec
+from resnet_gen.reading import read_document, validate
+from resnet_gen.recipe import RECIPES, CifarRecipe, ImagenetRecipe, RecipeOverride
+from resnet_gen.spec import DEFAULT_RECIPES, DESIGNS, ImagenetSpec, NetworkSpec
 from resnet_gen.yaml_source import Document
 
 NOT_NETWORKS = {"recipes", "paper", "schema", "experiments"}
+
+
+AnyRecipe = CifarRecipe | ImagenetRecipe
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Entry:
     """One network: its spec, the recipe that trains it, and where it was read."""
 
     spec: NetworkSpec
-    recipe: Recipe | None
+    recipe: AnyRecipe | None  # None where images have not the channels that ImageNet's have
     label: str  # the spec's path as headers print it: specs/cifar/resnet20.yaml
 
     @property
@@ -131,10 +134,10 @@ def read_network(path: Path) -> Entry:
     what = "an imagenet network" if design == "imagenet" else "a cifar network"
     network, found = validate(document, DESIGNS[design], what, elsewhere)
     problems += found
-    recipe = None
-    if design == "cifar":
-        recipe, found = _recipe(document)
-        problems += [p for p in found if p not in problems]
+    recipe, found = _recipe(document, design)
+    problems += [p for p in found if p not in problems]
+    if isinstance(network, ImagenetSpec) and network.image_channels != 3:
+        recipe = None
     if network is None or problems:
         raise Failure(sorted(problems, key=lambda p: (p.line, p.column)))
     return Entry(network, recipe, label_of(path))
@@ -221,7 +224,7 @@ def locate(name: str) -> Path:
     raise Failure(Problem("name", message, did_you_mean(name, known)))
 
 
-def recipe(name: str) -> Recipe:
+def recipe(name: str) -> AnyRecipe:
     """The recipe called `name`, of recipes/NAME.yaml.
 
     Raises:
@@ -233,7 +236,15 @@ def recipe(name: str) -> Recipe:
         known = [Path(key).stem for key in files]
         message = f"there is no recipe called {quoted(name)}"
         raise Failure(Problem("training", message, did_you_mean(name, known)))
-    found = read_model(path, path.as_posix(), Recipe, "a recipe")
+    document = read_document(path, path.as_posix())
+    design = document.data.get("design", "cifar")
+    if design not in (*RECIPES,):
+        message = f"{quoted(design)} is not one of {', '.join(RECIPES)}"
+        place = document.values.get(("design",))
+        raise Failure(document.problem(place, "design", message, did_you_mean(design, RECIPES)))
+    found, problems = validate(document, RECIPES[design], "a recipe")
+    if found is None or problems:
+        raise Failure(problems)
     if found.name != name:
         message = f"{quoted(found.name)} is not the name of its file"
         problem = Problem("name", message, f"write `name: {name}`", path.as_posix())
@@ -252,9 +263,9 @@ def recipe_problems() -> list[Problem]:
     return problems
 
 
-def _recipe(document: Document) -> tuple[Recipe | None, list[Problem]]:
+def _recipe(document: Document, design: str) -> tuple[AnyRecipe | None, list[Problem]]:
     """The recipe that the spec names, with the spec's own changes."""
-    written = document.data.get("training", "cifar-paper")
+    written = document.data.get("training", DEFAULT_RECIPES[design])
     try:
         override = RecipeOverride.model_validate(specs.recipe_by_name(written))
     except (ValidationError, PydanticCustomError):
@@ -267,6 +278,10 @@ def _recipe(document: Document) -> tuple[Recipe | None, list[Problem]]:
             return None, failure.problems
         first = failure.problems[0]
         return None, [document.problem(place, first.rule, first.message, first.hint)]
+    if base.design != design:
+        message = f"{override.recipe} trains networks of the {base.design} design"
+        hint = f"such as {DEFAULT_RECIPES[design]}"
+        return None, [document.problem(place, "training", message, hint)]
     changes = override.model_dump(exclude={"recipe"}, exclude_unset=True)
     if not changes:
         return base, []
@@ -278,7 +293,7 @@ def _recipe(document: Document) -> tuple[Recipe | None, list[Problem]]:
         span = document.values.get(("training", written_as)) or place
         if span:
             merged.values[(key,)] = span
-    return validate(merged, Recipe, "a recipe")
+    return validate(merged, type(base), "a recipe")
 
 
 def _settle_design(document: Document) -> tuple[str, list[Problem]]:

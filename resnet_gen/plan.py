@@ -68,13 +68,15 @@ def _elements(layer: Layer) -> int:
 
 def training_images(data: str, validation: int, *, full_train: bool) -> int | None:
     """How many images `--data` has to train on; None for a folder that is not there."""
-    if data in TRAINING_IMAGES:
-        images = TRAINING_IMAGES[data]
-    else:
-        images = sum(1 for path in Path(data, "train").glob("*/*") if path.is_file())
+    images = TRAINING_IMAGES.get(data) or files(Path(data, "train"))
     if not images:
         return None
     return images if full_train else images - min(validation, max(1, images // 10))
+
+
+def files(folder: Path) -> int:
+    """How many files the folders of the classes have."""
+    return sum(1 for path in folder.glob("*/*") if path.is_file())
 
 
 def free_memory() -> int | None:
@@ -91,7 +93,8 @@ def free_memory() -> int | None:
 def may_be_too_large(network: Network, arguments: Sequence[str]) -> bool:
     """Whether the memory is worth a look, which takes seconds, before a run like this."""
     found = re.search(r"--batch-size[ =](\d+)", " ".join(arguments))
-    batch_size = min(int(found[1]), 10**9) if found else 128
+    default = {"cifar": 128}.get(network.spec.design, 256)
+    batch_size = min(int(found[1]), 10**9) if found else default
     return memory(network, batch_size, "fp32", 0) > WORTH_A_LOOK
 
 

@@ -6,10 +6,9 @@ import statistics
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import torch
 
@@ -26,38 +25,42 @@ def describe(network: Network, script_path: Path, arguments: Sequence[str]) -> l
     The script itself parses the arguments, and ends as it does for wrong ones (SystemExit).
     """
     script = import_file(script_path)
-    args = _parse(script, arguments)
-    images = plan.training_images(args.data, script.VALIDATION, full_train=args.full_train)
-    epochs = f", {args.iterations * args.batch_size / images:,.1f} epochs of {images:,} images"
+    args = _parse(script, network, arguments)
+    images, validated = _images(script, network, args)
+    epochs = ""
+    if images:
+        passes = args.iterations * args.batch_size / images
+        epochs = f", {passes:,.1f} epochs of {images:,} images"
     lines = [
         f"{network.spec.name} on {args.data}: {args.iterations:,} iterations of "
-        f"{args.batch_size:,}{epochs if images else ''}",
+        f"{args.batch_size:,}{epochs}",
         "",
-        *_schedule(script, args.iterations),
+        *_schedule(script, network, args.iterations),
         "",
         _work(network, args),
     ]
-    need = plan.memory(network, args.batch_size, args.precision, images or 0)
+    kept = images if network.spec.design == "cifar" else 0  # in memory, as bytes
+    need = plan.memory(network, args.batch_size, args.precision, kept or 0)
     free = _free(args.device)
     room = "" if free is None else f", {free / plan.GIB:.1f} GiB free"
     lines.append(f"memory         about {need / plan.GIB:.1f} GiB{room} on {args.device.type}")
     if warning := plan.too_large(need, free):
         return [*lines, "time           not measured, because of the memory", "", warning]
-    return [*lines, _time(network, script, args, images or 0)]
+    return [*lines, _time(network, script, args, validated)]
 
 
 def warning(network: Network, script_path: Path, arguments: Sequence[str]) -> str | None:
     """What there is to say before a run that will not fit in memory."""
     script = import_file(script_path)
-    args = _parse(script, arguments)
+    args = _parse(script, network, arguments)
     need = plan.memory(network, args.batch_size, args.precision, 0)
     return plan.too_large(need, _free(args.device))
 
 
-def _parse(script: ModuleType, arguments: Sequence[str]) -> Namespace:
+def _parse(script: ModuleType, network: Network, arguments: Sequence[str]) -> Namespace:
     given = [str(script.__file__), *arguments]
     if not any(argument.startswith("--data") for argument in arguments):
-        given += ["--data", "cifar10"]
+        given += ["--data", {"cifar": "cifar10"}.get(network.spec.design, "imagenet")]
     before, sys.argv = sys.argv, given
     try:
         args: Namespace = script.parse_arguments()
@@ -66,7 +69,23 @@ def _parse(script: ModuleType, arguments: Sequence[str]) -> Namespace:
     return args
 
 
-def _schedule(script: ModuleType, iterations: int) -> list[str]:
+def _images(script: ModuleType, network: Network, args: Namespace) -> tuple[int | None, int]:
+    """How many are trained on, if that can be known, and how many are validated on."""
+    if network.spec.design == "imagenet":
+        folder = args.root / args.data
+        trained, validated = (plan.files(folder / part) for part in ("train", "val"))
+        return trained or None, validated or 50_000
+    images = plan.training_images(args.data, script.VALIDATION, full_train=args.full_train)
+    return images, 0 if args.full_train else min(script.VALIDATION, max(1, (images or 0) // 9))
+
+
+def _schedule(script: ModuleType, network: Network, iterations: int) -> list[str]:
+    if hasattr(script, "PATIENCE"):
+        every = min(script.EVALUATE_EVERY, max(1, iterations // 10))
+        return [
+            f"learning rate  {script.learning_rate(0):g}, divided by 10 each time that "
+            f"{script.PATIENCE} validations, one each {every:,} iterations, bring no lower error"
+        ]
     spans = plan.schedule(lambda step: float(script.learning_rate(step, iterations)), iterations)
     lines = [f"{'iterations':>19}  learning rate"]
     lines += [f"{f'{s.first:,} to {s.last:,}':>19}  {s.rate:g}" for s in spans]
@@ -90,23 +109,41 @@ def _free(device: torch.device) -> int | None:
     return torch.cuda.mem_get_info()[0] if device.type == "cuda" else plan.free_memory()
 
 
-def _time(network: Network, script: ModuleType, args: Namespace, images: int) -> str:
-    step, validation = _timed(network, script, args)
+def _time(network: Network, script: ModuleType, args: Namespace, validated: int) -> str:
+    timed = _timed_imagenet if network.spec.design == "imagenet" else _timed_cifar
+    step, validation = timed(network, script, args)
     every = min(script.EVALUATE_EVERY, max(1, args.iterations // 10))
-    validated = 0 if args.full_train else min(script.VALIDATION, max(1, images // 9))
     evaluations = validation * validated * (args.iterations // every)
     seconds = plan.duration(step * args.iterations + evaluations)
-    how = "replayed, not compiled" if args.device.type == "cuda" and not args.eager else "eager"
+    how = "eager"
+    if args.device.type == "cuda" and not args.eager:
+        how = "not compiled" if network.spec.design == "imagenet" else "replayed, not compiled"
+    reading = "; reading images comes on top" if network.spec.design == "imagenet" else ""
     return (
         f"time           about {seconds}: {1e3 * step:,.1f} ms for each step "
-        f"({args.device.type}, {args.precision}, {how}), and the validations"
+        f"({args.device.type}, {args.precision}, {how}), and the validations{reading}"
     )
 
 
-def _timed(network: Network, script: ModuleType, args: Namespace) -> tuple[float, float]:
+def _timed_imagenet(network: Network, script: ModuleType, args: Namespace) -> tuple[float, float]:
+    """Seconds for a training step, and for an image in validation, of images in memory."""
+    spec, n = network.spec, args.batch_size
+    pixels = torch.randint(256, (n, spec.image_size, spec.image_size, 3), dtype=torch.uint8)
+    labels = torch.arange(n) % spec.classes
+    batch = script.Batch(pixels, labels, labels % 2 == 0, torch.zeros(n, 3), {}, [])
+    mean = torch.tensor(script.MEAN, device=args.device)[:, None, None]
+    trainer = script.Trainer([str(k) for k in range(spec.classes)], mean, args.precision)
+    step = _settled(lambda: trainer.train_step(batch), args.device)
+    trainer.model.eval()
+    shown = pixels[:16]
+    with torch.inference_mode():
+        validation = _seconds(lambda: trainer.probabilities(shown), args.device)
+    return step, validation / len(shown)
+
+
+def _timed_cifar(network: Network, script: ModuleType, args: Namespace) -> tuple[float, float]:
     """Seconds for a training step, and for an image in validation."""
     spec, device = network.spec, args.device
-    torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = True, False  # as it does
     shape = (max(args.batch_size, 500), spec.image_channels, spec.image_size, spec.image_size)
     pixels = torch.randint(256, shape, dtype=torch.uint8)
     images = script.Images(pixels, torch.arange(len(pixels)) % spec.classes).to(device)
@@ -120,16 +157,23 @@ def _timed(network: Network, script: ModuleType, args: Namespace) -> tuple[float
     if device.type == "cuda" and not args.eager:
         train_step = script.as_cuda_graph(train_step, trainer.model, 0)
 
-    def seconds(work: Any) -> float:
-        started = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter() - started
+    step = _settled(train_step, device)
+    return step, _seconds(lambda: trainer.error(images), device) / len(pixels)
 
+
+def _settled(train_step: Callable[[], None], device: torch.device) -> float:
+    """Seconds for a step once the first ones have allocated and chosen algorithms."""
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = True, False  # as it does
     began = time.perf_counter()
-    times = [seconds(train_step)]
+    times = [_seconds(train_step, device)]
     while len(times) < STEPS and time.perf_counter() - began < PATIENCE:
-        times.append(seconds(train_step))
-    settled = times[-(len(times) + 1) // 2 :]  # the first ones allocate and choose algorithms
-    return statistics.median(settled), seconds(lambda: trainer.error(images)) / len(pixels)
+        times.append(_seconds(train_step, device))
+    return statistics.median(times[-(len(times) + 1) // 2 :])
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    started = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started

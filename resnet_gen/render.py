@@ -11,10 +11,12 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from ruff import find_ruff_bin  # type: ignore[import-untyped]
 
+from resnet_gen.imagenet_train_view import imagenet_train_view
 from resnet_gen.library import Entry, folders
 from resnet_gen.model_view import model_view
 from resnet_gen.network import expand
 from resnet_gen.problems import Failure, Problem
+from resnet_gen.recipe import ImagenetRecipe
 from resnet_gen.train_view import train_view
 
 ISOLATED = ["--isolated", "--quiet", "--no-cache", "--target-version", "py311"]
@@ -23,13 +25,9 @@ LINE_LENGTH = ["--line-length", "100"]
 OWN_MODEL = ["--config", "lint.isort.known-first-party=['model']"]
 
 
-def render(entries: Iterable[Entry]) -> dict[Path, tuple[Entry, str]]:
-    """Each file below the output folder: its entry and its text, without the header.
-
-    Raises:
-        Failure: a template of the user's own (exit code 2) or of ours (3) prints no clean Python.
-    """
-    environment = Environment(
+def environment() -> Environment:
+    """The templates: the user's own first, then the package's."""
+    return Environment(
         loader=FileSystemLoader(folders("templates")),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -37,15 +35,27 @@ def render(entries: Iterable[Entry]) -> dict[Path, tuple[Entry, str]]:
         keep_trailing_newline=True,
         autoescape=False,
     )
+
+
+def render(entries: Iterable[Entry]) -> dict[Path, tuple[Entry, str]]:
+    """Each file below the output folder: its entry and its text, without the header.
+
+    Raises:
+        Failure: a template of the user's own (exit code 2) or of ours (3) prints no clean Python.
+    """
+    templates = environment()
     raw: dict[Path, tuple[Entry, str]] = {}
     try:
         for entry in entries:
-            model = environment.get_template(f"{entry.spec.design}/model.py.jinja")
+            model = templates.get_template(f"{entry.spec.design}/model.py.jinja")
             view = asdict(model_view(expand(entry.spec)))
             raw[entry.folder / "model.py"] = entry, model.render(view)
             if entry.recipe is not None:
-                train = environment.get_template(f"{entry.spec.design}/train.py.jinja")
-                view = asdict(train_view(entry, entry.recipe))
+                train = templates.get_template(f"{entry.spec.design}/train.py.jinja")
+                if isinstance(entry.recipe, ImagenetRecipe):
+                    view = asdict(imagenet_train_view(entry, entry.recipe))
+                else:
+                    view = asdict(train_view(entry, entry.recipe))
                 raw[entry.folder / "train.py"] = entry, train.render(view)
     except (TemplateError, ArithmeticError, TypeError, ValueError, RecursionError) as error:
         raise _broken(f"{type(error).__name__}: {error}") from None

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter
 
 from resnet_gen import paper
-from resnet_gen.recipe import Recipe
+from resnet_gen.recipe import CifarRecipe, ImagenetRecipe
 from resnet_gen.spec import NetworkSpec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -17,7 +17,9 @@ def schemas() -> dict[str, dict[str, Any]]:
     """Each schema by its file's stem: network, recipe, table1 ..."""
     discriminated = Annotated[NetworkSpec, Field(discriminator="design")]
     network: TypeAdapter[Any] = TypeAdapter(discriminated)
-    found = {"network": network.json_schema(), "recipe": Recipe.model_json_schema()}
+    one_recipe = Annotated[CifarRecipe | ImagenetRecipe, Field(discriminator="design")]
+    recipe: TypeAdapter[Any] = TypeAdapter(one_recipe)
+    found = {"network": network.json_schema(), "recipe": recipe.json_schema()}
     for stem, model in paper.FILES.items():
         name = "errors" if model is paper.Errors else stem
         found[name] = model.model_json_schema()

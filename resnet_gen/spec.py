@@ -23,11 +23,16 @@ from pydantic_core import PydanticCustomError
 from resnet_gen.recipe import Recipe, RecipeOverride
 
 MAX_DEPTH = 9998  # 6n+2 with n = 1666; the paper's deepest network has 1202 layers
+DEFAULT_RECIPES = {"cifar": "cifar-paper", "imagenet": "imagenet-paper"}
 CONVOLUTIONS = {"basic": 2, "bottleneck": 3}
 TAKEN_CLASS_NAMES = {  # by the generated files, and by Python; no class name has an underscore
     *("BasicBlock", "Bottleneck", "ZeroPadShortcut", "Tensor", "F", "Path", "Iterator", "Images"),
-    *("NamedTuple", "NoReturn", "Trainer", "NETWORK", "ITERATIONS", "DROPS", "MOMENTUM"),
-    *("PADDING", "FLIP", "VALIDATION", "Any", "Callable", "Progress", *dir(builtins)),
+    *("NamedTuple", "NoReturn", "Trainer", "NETWORK", "ITERATIONS", "DROPS", "MOMENTUM", "IO"),
+    *("PADDING", "FLIP", "VALIDATION", "Any", "Callable", "Progress", "RANK", "RANKS", "RESTARTS"),
+    *("DistributedDataParallel", "DataLoader", "Dataset", "Image", "ImageOps", "ExifTags", "T"),
+    *("ImageReadMode", "Sequence", "Sample", "Folder", "Crop", "Crops", "Batch", "Classifier"),
+    *("Views", "Seen", "PATIENCE", "COLOUR", "MEAN", "EIGENVALUES", "EIGENVECTORS"),
+    *dir(builtins),
 }
 
 Block = Literal["basic", "bottleneck"]
@@ -133,7 +138,7 @@ class CifarSpec(Spec):
     width: Width = Field(16, description="Filters of the first stage; each later stage doubles it.")
     image_size: int = Field(32, ge=8, le=1024, description="Height and width of the input.")
     training: Training = Field(
-        RecipeOverride(recipe="cifar-paper"),
+        RecipeOverride(recipe=DEFAULT_RECIPES["cifar"]),
         description="A recipe's name, or a mapping that overrides parts of one.",
     )
 
@@ -175,6 +180,10 @@ class ImagenetSpec(Spec):
         "padded",
         description="How the 3×3 max pooling meets the border: padded by 1 (torchvision), or not "
         "padded and rounded up (the authors' release). The paper does not say.",
+    )
+    training: Training = Field(
+        RecipeOverride(recipe=DEFAULT_RECIPES["imagenet"]),
+        description="A recipe's name, or a mapping that overrides parts of one.",
     )
 
     @field_validator("depth")

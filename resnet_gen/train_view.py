@@ -9,7 +9,7 @@ from decimal import Decimal
 from resnet_gen import library, paper
 from resnet_gen.library import Entry
 from resnet_gen.model_view import title_of
-from resnet_gen.recipe import Recipe
+from resnet_gen.recipe import CifarRecipe
 from resnet_gen.spec import class_name
 
 
@@ -43,6 +43,8 @@ class RecipeView:
 class TrainView:
     """All that a train.py says."""
 
+    for_cifar: bool
+    for_imagenet: bool
     title: str
     usage: tuple[str, ...]
     summary: tuple[str, ...]
@@ -55,13 +57,15 @@ class TrainView:
     recipe: RecipeView
 
 
-def train_view(entry: Entry, recipe: Recipe) -> TrainView:
+def train_view(entry: Entry, recipe: CifarRecipe) -> TrainView:
     """The view of a train.py."""
     spec = entry.spec
     changes = _changes(recipe)
     but = f" but for {' and '.join(changes)}" if changes else ""
     paper_error = None if changes else paper.reported_error(spec)
     return TrainView(
+        for_cifar=True,
+        for_imagenet=False,
         title=f"Trains {title_of(spec)} by section 4.2 of He et al. 2015 (arXiv:1512.03385){but}.",
         usage=("python train.py --data cifar10 --root data", "python train.py --data digits"),
         summary=tuple(textwrap.wrap(_summary(recipe, paper_error), 98)),
@@ -75,30 +79,31 @@ def train_view(entry: Entry, recipe: Recipe) -> TrainView:
     )
 
 
-def _changes(recipe: Recipe) -> list[str]:
+def _changes(recipe: CifarRecipe) -> list[str]:
     """What the recipe has otherwise than the paper's, with or without warm-up."""
     paper_recipe = library.recipe("cifar-paper")
-    warmup = library.recipe("cifar-paper-warmup").warmup
-    keys = [key for key in Recipe.model_fields if key not in ("name", "design", "warmup")]
+    with_warmup = library.recipe("cifar-paper-warmup")
+    warmup = getattr(with_warmup, "warmup", None)
+    keys = [key for key in CifarRecipe.model_fields if key not in ("name", "design", "warmup")]
     changed = [key for key in keys if getattr(recipe, key) != getattr(paper_recipe, key)]
     return changed + (["warmup"] if recipe.warmup not in (None, warmup) else [])
 
 
-def _summary(recipe: Recipe, paper_error: str | None) -> str:
+def _summary(recipe: CifarRecipe, paper_error: str | None) -> str:
     """The recipe in sentences."""
-    rate = f"learning rate {_number(recipe.learning_rate)}"
+    rate = f"learning rate {number(recipe.learning_rate)}"
     if recipe.warmup:
         warm = recipe.warmup
         rate = (
-            f"learning rate {_number(warm.learning_rate)} until the training error is below "
-            f"{_number(warm.until_training_error)}%, then {_number(recipe.learning_rate)}"
+            f"learning rate {number(warm.learning_rate)} until the training error is below "
+            f"{number(warm.until_training_error)}%, then {number(recipe.learning_rate)}"
         )
     if recipe.drops:
         rate += f", divided by 10 at {' and '.join(f'{drop:,}' for drop in recipe.drops)}"
     mirrored = " and mirrored with probability 1/2" if recipe.flip else ""
     text = (
         f"{recipe.iterations:,} iterations of {recipe.batch_size:,} images; SGD with momentum "
-        f"{_number(recipe.momentum)} and weight decay {_number(recipe.weight_decay)}; {rate}. The "
+        f"{number(recipe.momentum)} and weight decay {number(recipe.weight_decay)}; {rate}. The "
         f"per-pixel mean is subtracted; images are padded by {recipe.padding}, cropped at "
         f"random{mirrored}. {recipe.validation:,} of the training images are held out for "
         "validation: the paper names a 45k/5k split, but does not say whether its reported "
@@ -110,21 +115,21 @@ def _summary(recipe: Recipe, paper_error: str | None) -> str:
     return f"{text} Convolutions are in bf16 where the hardware has it. Needs torch 2.9 or newer."
 
 
-def _recipe(recipe: Recipe) -> RecipeView:
+def _recipe(recipe: CifarRecipe) -> RecipeView:
     drops = ", ".join(f"{drop:_}" for drop in recipe.drops)
     warmup = None
     arguments, call = "step: int, iterations: int = ITERATIONS", "progress.step, args.iterations"
     if recipe.warmup:
         rate, until = recipe.warmup.learning_rate, recipe.warmup.until_training_error
-        warmup = WarmupView(_number(rate), _number(until))
+        warmup = WarmupView(number(rate), number(until))
         arguments, call = f"{arguments}, warming_up: bool = False", f"{call}, warming_up"
     return RecipeView(
         iterations=f"{recipe.iterations:_}",
         batch_size=f"{recipe.batch_size:_}",
-        learning_rate=_number(recipe.learning_rate),
+        learning_rate=number(recipe.learning_rate),
         drops=f"({drops},)" if len(recipe.drops) == 1 else f"({drops})",
-        momentum=_number(recipe.momentum),
-        weight_decay=_number(recipe.weight_decay),
+        momentum=number(recipe.momentum),
+        weight_decay=number(recipe.weight_decay),
         padding=str(recipe.padding),
         flip=str(recipe.flip),
         validation=f"{recipe.validation:_}",
@@ -134,8 +139,8 @@ def _recipe(recipe: Recipe) -> RecipeView:
     )
 
 
-def _number(value: float) -> str:
-    """0.1, 80, and 1e-4 rather than 0.0001."""
+def number(value: float) -> str:
+    """A number as Python writes it: 0.1, 80, and 1e-4 rather than 0.0001."""
     if value == int(value):
         return str(int(value))
     return f"{Decimal(repr(value)).normalize():e}" if value < 1e-3 else repr(value)

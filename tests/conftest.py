@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 import pytest
 
+import photographs
 from resnet_gen import cli as command_line
 from resnet_gen import library, paper
+from resnet_gen.render import render
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = sorted(
@@ -100,3 +102,36 @@ def signals() -> Iterator[None]:
 
 def spec_of(name: str) -> library.Entry:
     return library.network(name)
+
+
+TINY = """
+name: {name}
+design: imagenet
+depth: {depth}
+block: basic
+blocks: {blocks}
+shortcut: B
+width: 8
+image_size: 64
+"""
+
+
+def generate_tiny(root: Path, name: str = "tiny", more: str = "", blocks: int = 1) -> Path:
+    """A network of Table 1's shape for images of 64×64, with its train.py; its folder."""
+    spec = root / f"{name}.yaml"
+    spec.write_text(TINY.format(name=name, depth=2 + 8 * blocks, blocks=[blocks] * 4) + more)
+    for path, (_, text) in render([library.read_network(spec)]).items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    return root / "imagenet" / name
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return generate_tiny(tmp_path_factory.mktemp("generated"))
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real pictures in train/ (24) and val/ (12): see photographs.py."""
+    return photographs.make(tmp_path_factory.mktemp("pictures"), train=6, validation=3)

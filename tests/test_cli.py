@@ -84,7 +84,7 @@ def test_no_command_imports_torch_unless_it_must(arguments: list[str], tmp_path:
         (["new", "n", "--design", "imagenet", "--depth", "50", "--blocks", "a"], 2, "not a list"),
         (["schema", "netwrk"], 2, "did you mean `network`?"),
         (["diff", "resnet20", "resnet21"], 2, "did you mean `resnet"),
-        (["train", "resnet50_b"], 2, "no training script for the imagenet design"),
+        (["train", "resnet50_b"], 2, "required: --data"),
         (["train", "nothing"], 2, "there is no network"),
     ],
 )

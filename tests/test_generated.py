@@ -374,10 +374,9 @@ def test_nothing_that_the_network_does_not_use() -> None:
         assert ("def projection" in source) == (shortcut in "BC")
         assert ("downsample" in source) == (shortcut != "none")
         assert ("MaxPool2d" in source) == (name not in CIFAR)
-        train = folder(name) / "train.py"
-        assert train.is_file() == (name in CIFAR)
-        if name in CIFAR:
-            assert ("WARMUP" in train.read_text()) == (spec_of(name).recipe.warmup is not None)
+        train = (folder(name) / "train.py").read_text()
+        assert ("WARMUP" in train) == bool(getattr(spec_of(name).recipe, "warmup", None))
+        assert ("PADDING" in train) == (name in CIFAR) and ("JPEG" in train) == (name not in CIFAR)
 
 
 def test_the_arithmetic_is_what_the_code_builds() -> None:
@@ -394,7 +393,8 @@ def test_generated_code_is_typed() -> None:
     files = [folder(n) / "model.py" for n in ("resnet20", "resnet34_c", "resnet50_b")]
     command = [sys.executable, "-m", "mypy", "--config-file=", "--disallow-untyped-defs"]
     command.append("--disable-error-code=import-untyped")  # torchvision and scikit-learn
-    for paths in (*([f] for f in files), [folder("resnet110") / "train.py"]):
+    scripts = [[folder(n) / "train.py"] for n in ("resnet110", "resnet50_b")]
+    for paths in (*([f] for f in files), *scripts):
         done = subprocess.run(
             [*command, *map(str, paths)], capture_output=True, text=True, cwd=ROOT, check=False
         )

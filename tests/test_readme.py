@@ -16,6 +16,7 @@ from test_train import cifar_like
 
 README = (ROOT / "README.md").read_text()
 BIN = Path(sys.executable).parent
+TWO_RANKS = "torchrun --nproc_per_node 2 generated/cifar/resnet26/train.py --data digits"
 SHORTER = {  # the same command for fewer iterations, or with what is installed here
     "make demo": f"make -o .venv/train demo BIN={BIN} DEMO_ITERATIONS=10",
     "make test": "make -o .venv/dev -n test",  # it is what runs this test
@@ -24,6 +25,19 @@ SHORTER = {  # the same command for fewer iterations, or with what is installed 
     ),
     "python generated/cifar/resnet26/train.py --data digits --iterations 400 --resume": (
         "python generated/cifar/resnet26/train.py --data digits --iterations 10 --resume"
+    ),
+    "python generated/imagenet/resnet50_b/train.py --data imagenet": (
+        "python generated/imagenet/resnet50_b/train.py --data imagenet --help"
+    ),
+    **{
+        f"{train} --iterations 200 --batch-size 32": f"{train} --iterations 2 --batch-size 4"
+        for train in (
+            "python generated/imagenet/resnet18_b/train.py --data data/photographs",
+            "python generated/imagenet/resnet50_b/train.py --data data/photographs",
+        )
+    },
+    f"{TWO_RANKS} --iterations 400 --device cpu --out runs/two-ranks": (
+        f"{TWO_RANKS} --iterations 4 --device cpu --out runs/two-ranks"
     ),
 }
 
@@ -44,7 +58,7 @@ def commands() -> list[tuple[str, list[str]]]:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy to work in, with an environment that is activated already."""
     folder = tmp_path_factory.mktemp("checkout")
-    for name in ("specs", "templates", "generated", "Makefile", "pyproject.toml"):
+    for name in ("specs", "templates", "generated", "tests", "Makefile", "pyproject.toml"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
     (folder / ".venv/bin").mkdir(parents=True)
@@ -125,7 +139,7 @@ def test_its_links_lead_somewhere() -> None:
 
 def test_the_parts_come_in_their_order() -> None:
     heads = re.findall(r"^## (.*)$", README, re.M)
-    assert heads[:5] == [
+    assert heads[:7] == [
         *("Two commands", "A new depth", "The comparison with Table 1", "Training on CIFAR-10"),
-        "The networks",
+        *("Training on ImageNet", "Many GPUs, many machines", "The networks"),
     ]

@@ -97,7 +97,7 @@ def problems(text: str, folder: Path, name: str = "net.yaml") -> list:
         (IMAGENET_SPEC + "stride_in: conv3x3\n", (7, 12), "stride_in", "no 1×1 layer"),
         (IMAGENET_SPEC.replace(", 2]", "]"), (5, 9), "blocks", "3 numbers where 4 belong"),
         (IMAGENET_SPEC.replace("[2,", "[0,"), (5, 10), "blocks", "0 is too small"),
-        (IMAGENET_SPEC + "training: cifar-paper\n", (7, 1), "unknown-key", "belongs to `design: c"),
+        (IMAGENET_SPEC + "training: cifar-paper\n", (7, 11), "training", "of the cifar design"),
         (
             IMAGENET_SPEC.replace("shortcut: B", "shortcut: none\nzero_gamma: true"),
             (7, 13),
@@ -278,14 +278,15 @@ def test_a_users_own_files_come_before_the_shipped_ones(cli: Callable, project: 
 
 def test_names_of_the_generated_files_own_are_taken(tmp_path: Path) -> None:
     """Every global of a train.py and every built-in class: a network's class would hide it."""
-    tree = ast.parse((ROOT / "generated/cifar/resnet110/train.py").read_text())
-    bound = {
-        a.asname or a.name for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names
-    }
-    bound |= {n.name for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)}
-    bound |= {n.targets[0].id for n in tree.body if isinstance(n, ast.Assign)}
-    bound -= {"ResNet110"}
-    assert {"Path", "Trainer", "DROPS"} <= bound
+    bound = set()
+    for path in ("cifar/resnet110", "imagenet/resnet50_b"):
+        body = ast.parse((ROOT / f"generated/{path}/train.py").read_text()).body
+        imports = [n for n in body if isinstance(n, ast.ImportFrom)]
+        bound |= {a.asname or a.name for n in imports for a in n.names}
+        bound |= {n.name for n in body if isinstance(n, ast.ClassDef | ast.FunctionDef)}
+        bound |= {n.targets[0].id for n in body if isinstance(n, ast.Assign)}
+    bound -= {"ResNet110", "ResNet50B"}
+    assert {"Path", "Trainer", "DROPS", "Crop"} <= bound
     for name in [*bound, "Exception", "OSError"]:
         if name[0].isupper() and "_" not in name:  # no class name has an underscore
             spelling = name[0].lower() + name[1:]

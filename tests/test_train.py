@@ -238,7 +238,7 @@ def test_a_short_run_on_digits(tmp_path: Path) -> None:
     assert set(results) == {
         *("network", "data", "iterations", "test_error", "best_val_error", "seconds"),
         *("images_per_second", "device", "precision", "seed", "spec_sha256", "torch"),
-        *("batch_size", "eager", "full_train", "peak_memory_gib", "trained_on"),
+        *("batch_size", "eager", "full_train", "peak_memory_gib", "trained_on", "ranks"),
         *("validation_decided", "test_decided"),
     }
     assert (results["network"], results["data"], results["iterations"]) == (

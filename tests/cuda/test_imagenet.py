@@ -1,0 +1,156 @@
+"""The ImageNet scripts on a CUDA device: the GPU's JPEGs, the compiled step, whole runs and ranks.
+
+On pictures made here: nothing but torch, torchvision, Pillow and pytest is needed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+GENERATED = Path(__file__).resolve().parents[2] / "generated/imagenet"
+NO_CUDA = "needs a CUDA device: torch.cuda.is_available() is false"
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason=NO_CUDA),
+    pytest.mark.filterwarnings("default"),  # torch's compiler warns of what is no fault here
+]
+CUDA = torch.device("cuda")
+
+
+def load(name: str) -> ModuleType:
+    """A generated train.py, with the model.py beside it."""
+    folder = GENERATED / name
+    spec = importlib.util.spec_from_file_location(f"cuda_{name}", folder / "train.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    sys.modules.pop("model", None)
+    sys.path.insert(0, str(folder))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(folder))
+        sys.modules.pop("model", None)
+    return module
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    return load("resnet18_b")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes that differ in colour, in soft noise; of each, one grey and one CMYK."""
+    root = tmp_path_factory.mktemp("pictures")
+    generator = torch.Generator().manual_seed(0)
+    for label, colour in enumerate(("red", "green", "blue")):
+        for part, count in (("train", 8), ("val", 4)):
+            folder = root / part / colour
+            folder.mkdir(parents=True)
+            for k in range(count):
+                noise = torch.randn(1, 3, 9, 12, generator=generator) * 30 + 100
+                noise[0, label] += 60
+                pixels = F.interpolate(noise, (300, 400), mode="bicubic")[0].clamp(0, 255)
+                content = pixels.to(torch.uint8).permute(1, 2, 0).flatten().tolist()
+                image = Image.frombytes("RGB", (400, 300), bytes(content))
+                mode = {0: "L", 1: "CMYK"}.get(k, "RGB") if part == "train" else "RGB"
+                image.convert(mode).save(folder / f"{k}.jpg", quality=95)
+    return root
+
+
+def batch(script: ModuleType, folder: Path, decode: str, n: int = 24) -> object:
+    samples = script.open_folder(folder).train
+    keys = next(script.batches(len(samples), n, 0, 0))
+    crops = script.Crops(samples, decode)
+    return script.Crops.batch([crops[key] for key in keys])
+
+
+def test_the_gpu_decodes_what_the_processor_does(script: ModuleType, pictures: Path) -> None:
+    files, pixels = batch(script, pictures, "gpu"), batch(script, pictures, "cpu")
+    assert len(files.encoded) == 21  # all but the CMYK ones
+    made = script.decoded_crops(list(files.encoded.values()), CUDA)
+    assert made.device.type == "cuda" and made.dtype == torch.uint8
+    expected = pixels.pixels[list(files.encoded)].float()
+    assert (made.cpu().float() - expected).abs().mean() < 4  # of 255: whole pixels here
+
+
+def trained(script: ModuleType, pictures: Path, precision: str, compiled: bool) -> list[float]:
+    """The losses of ten steps."""
+    torch.manual_seed(0)
+    torch._dynamo.reset()
+    mean = torch.tensor(script.MEAN, device=CUDA)[:, None, None]
+    trainer = script.Trainer(["red", "green", "blue"], mean, precision)
+    trainer.optimizer.param_groups[0]["lr"].fill_(0.01)
+    if compiled:
+        trainer.model.compile(dynamic=False)
+    images, losses = batch(script, pictures, "cpu"), []
+    for _ in range(10):
+        trainer.sums.zero_()
+        trainer.train_step(images)
+        losses.append(trainer.sums[0].item())
+    assert all("_orig_mod" not in key for key in trainer.model.state_dict())
+    return losses
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 2e-2), ("bf16", 0.15)])
+def test_the_compiled_step_has_the_losses_of_the_eager_one(
+    script: ModuleType, pictures: Path, precision: str, tolerance: float
+) -> None:
+    torch.backends.cudnn.allow_tf32 = False
+    eager, compiled = (trained(script, pictures, precision, c) for c in (False, True))
+    assert eager[-1] < eager[0]
+    assert torch.allclose(torch.tensor(compiled), torch.tensor(eager), rtol=tolerance, atol=0.02)
+
+
+def run(*arguments: object, ranks: int = 0) -> subprocess.CompletedProcess[str]:
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node", str(ranks)] if ranks else []
+    command = [sys.executable, *launch, GENERATED / "resnet18_b/train.py", "--workers", "2"]
+    return subprocess.run(
+        [*map(str, [*command, *arguments])],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("decode", ["gpu", "cpu"])
+def test_a_run_and_the_papers_tests(pictures: Path, tmp_path: Path, decode: str) -> None:
+    flags = ["--data", pictures, "--out", tmp_path, "--batch-size", 8, "--decode", decode]
+    done = run(*flags, "--iterations", 40)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["precision"] == "bf16" and not results["eager"] and results["bad_images"] == 0
+    assert results["test_error"] < 50  # chance has 67
+    for test in ("1-crop", "10-crop", "multi-scale"):
+        done = run("--data", pictures, "--evaluate", tmp_path / "best.pt", "--test", test)
+        assert done.returncode == 0 and f"{test} error " in done.stdout, done.stderr
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_two_ranks_train(pictures: Path, tmp_path: Path) -> None:
+    flags = ["--data", pictures, "--out", tmp_path, "--batch-size", 8, "--iterations", 10]
+    done = run(*flags, ranks=2)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "results.json").read_text())["ranks"] == 2
+
+
+def test_more_ranks_than_gpus_are_told(pictures: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "RANK": "0", "WORLD_SIZE": "99", "LOCAL_RANK": "98"}
+    command = [sys.executable, GENERATED / "resnet18_b/train.py", "--data", pictures]
+    done = subprocess.run(
+        [*map(str, [*command, "--batch-size", 99])],
+        env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 4 and "fewer than ranks" in done.stderr

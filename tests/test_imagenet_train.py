@@ -1,0 +1,309 @@
+"""The ImageNet training scripts: section 3.4's constants, crops, colours and steps, by effect."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+import torchvision.transforms.functional as T
+from PIL import Image
+from torchvision.io import ImageReadMode, decode_jpeg
+
+from conftest import CIFAR, NAMES, folder, generate_tiny, load
+from resnet_gen import library
+from resnet_gen.spec import class_name
+
+IMAGENET = [name for name in NAMES if name not in CIFAR]
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    return load(folder("resnet50_b") / "train.py")
+
+
+@pytest.fixture(scope="module")
+def tiny_script(tiny: Path) -> ModuleType:
+    return load(tiny / "train.py")
+
+
+@pytest.mark.parametrize("name", IMAGENET)
+def test_constants_are_section_3_4(name: str) -> None:
+    s = load(folder(name) / "train.py")
+    assert (s.ITERATIONS, s.BATCH_SIZE, s.LEARNING_RATE) == (60 * 10**4, 256, 0.1)
+    assert (s.MOMENTUM, s.WEIGHT_DECAY, s.PATIENCE) == (0.9, 1e-4, 5)
+    assert (s.SHORTER_SIDE, s.IMAGE_SIZE, s.FLIP) == ((256, 480), 224, True)
+    assert s.TEST_SIDES == (224, 256, 384, 480, 640) and s.TEST_SIDE == 256
+    assert name == s.NETWORK and not hasattr(s, "DROPS")
+    assert s.__doc__ and "600,000 iterations of 256 images" in s.__doc__
+    assert load(folder(name) / "model.py").__all__ == [class_name(name)]
+
+
+def test_the_recipe_of_those_who_followed(tmp_path: Path) -> None:
+    path = generate_tiny(tmp_path, more="training: imagenet-30-60-90\n")
+    s = load(path / "train.py")
+    epochs = [k * 256 / 1_281_167 for k in (*s.DROPS, s.ITERATIONS)]
+    assert [round(epoch, 3) for epoch in epochs] == [30, 60, 90] and not hasattr(s, "PATIENCE")
+    rates = [s.learning_rate(step) for step in (0, s.DROPS[0] - 1, s.DROPS[0], s.DROPS[1])]
+    assert rates == [0.1, 0.1, 0.01, 0.001]
+    short = [s.learning_rate(step, 90) for step in range(90)]
+    assert short == [0.1] * 31 + [0.01] * 29 + [0.001] * 30  # 150,137 is a little over a third
+    assert s.__doc__ and "but for iterations and drops." in s.__doc__.splitlines()[0]
+
+
+def test_other_sizes_keep_the_papers_proportions(tiny_script: ModuleType) -> None:
+    s = tiny_script
+    assert s.IMAGE_SIZE == 64 and s.SHORTER_SIDE == (73, 137) and s.TEST_SIDE == 73
+    assert s.TEST_SIDES == (64, 73, 110, 137, 183)
+
+
+def test_no_script_where_images_have_other_channels(tmp_path: Path, cli: Callable) -> None:
+    path = generate_tiny(tmp_path, more="image_channels: 4\n")
+    assert (path / "model.py").is_file() and not (path / "train.py").exists()
+    code, _, err = cli("train", tmp_path / "tiny.yaml")
+    assert code == 2 and "would read colour images, not 4 channels" in err
+
+
+def test_the_rate_drops_as_torchs_own_plateau_schedule(
+    tiny_script: ModuleType, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s, errors = tiny_script, [50, 40, 41, 40, 40, 40, 40, 39, 39, 38.5, 40, 40, 40, 40, 40, 37]
+    shown = iter(errors)
+    monkeypatch.setattr(s, "errors", lambda *_: (next(shown), 0.0))
+    monkeypatch.setattr(s, "EVALUATE_EVERY", 1)
+    monkeypatch.setattr(s.Trainer, "train_step", lambda self, batch: None)
+    flags = f"train.py --data {pictures} --iterations {len(errors)} --batch-size 2 --workers 0"
+    monkeypatch.setattr("sys.argv", [*flags.split(), "--out", str(tmp_path)])
+    s.main()
+    found = [json.loads(li)["lr"] for li in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+
+    optimizer = torch.optim.SGD([torch.zeros(1)], 0.1)
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, "min", 0.1, patience=s.PATIENCE - 1, threshold=0
+    )
+    expected = []
+    for error in errors:
+        expected.append(round(optimizer.param_groups[0]["lr"], 7))
+        schedule.step(error)
+    assert found == expected and len(set(found)) == 3
+
+
+def test_a_crop_is_torchvisions(script: ModuleType, pictures: Path) -> None:
+    """Resized to the shorter side, then 224×224 of it: here in one go, from the file's pixels."""
+    sample = str(next((pictures / "train/cat").glob("plain*.jpg")))
+    with Image.open(sample) as stored:
+        whole = stored.convert("RGB")
+    for shorter, left, top in ((256, 0.0, 0.0), (300, 0.5, 1.0), (480, 1.0, 0.3)):
+        crop = script.Crop(shorter, left, top, False, [0, 0, 0])
+        content, label, _, bad = script.Crops([(sample, 7)], "cpu")[0, crop]
+        resized = T.resize(whole, shorter)
+        x, y = round(left * (resized.width - 224)), round(top * (resized.height - 224))
+        expected = T.pil_to_tensor(T.crop(resized, y, x, 224, 224)).permute(1, 2, 0)
+        difference = (content.float() - expected.float()).abs()
+        assert content.shape == (224, 224, 3) and (label, bad) == (7, [])
+        assert difference.mean() < 2  # of 255: half a pixel's shift at most
+
+
+def test_boxes_stay_within_the_image(script: ModuleType) -> None:
+    for shorter, left, top in itertools.product((256, 480), (0, 0.999), (0, 0.999)):
+        box = script.Crop(shorter, left, top, False, []).box(500, 375)
+        assert 0 <= box[0] < box[2] <= 500 and 0 <= box[1] < box[3] <= 375
+        assert math.isclose(box[2] - box[0], 375 * 224 / shorter)
+
+
+def test_large_files_are_decoded_small_and_never_too_small(
+    script: ModuleType, tmp_path: Path
+) -> None:
+    photograph = Image.radial_gradient("L").resize((2_000, 1_500)).convert("RGB")
+    photograph.save(tmp_path / "large.jpg")
+    sides = {
+        k: script.read_image(str(tmp_path / "large.jpg"), k).size for k in (187, 188, 480, 999)
+    }
+    assert sides == {187: (250, 188), 188: (500, 375), 480: (1_000, 750), 999: (2_000, 1_500)}
+    assert script.read_image(str(tmp_path / "large.jpg")).size == (2_000, 1_500)
+    small = script.to_bytes(script.read_image(str(tmp_path / "large.jpg"), 480)).float()
+    whole = script.to_bytes(photograph.resize((1_000, 750), Image.Resampling.BOX)).float()
+    assert (small - whole).abs().mean() < 1
+
+
+def test_all_kinds_of_files_come_out_upright_and_in_colour(
+    script: ModuleType, pictures: Path
+) -> None:
+    for path in sorted((pictures / "train").glob("*/*")):
+        image = script.read_image(str(path))
+        with Image.open(path) as stored:
+            turned = stored.getexif().get(0x0112) == 6
+        assert image.mode == "RGB" and image.size == (stored.size[::-1] if turned else stored.size)
+    turned_path = pictures / "train/cat/turned2.jpg"
+    upright = script.to_bytes(script.read_image(str(turned_path))).float()
+    with Image.open(turned_path) as stored:
+        by_hand = stored.transpose(Image.Transpose.ROTATE_270)
+    assert torch.equal(upright, script.to_bytes(by_hand).float())
+
+
+def test_what_the_gpu_is_given_to_decode(
+    script: ModuleType, pictures: Path, tmp_path: Path
+) -> None:
+    given = {
+        p.stem for p in (pictures / "train/cat").iterdir() if script.whole_jpeg(str(p)) is not None
+    }
+    assert given == {"grey0", "plain4", "plain5"}  # not CMYK, not turned, no PNG
+    content = (pictures / "train/cat/plain4.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(content[:-100])
+    assert script.whole_jpeg(str(tmp_path / "cut.jpg")) is None
+
+
+def test_crops_that_a_device_decodes_are_those_of_the_cpu(
+    script: ModuleType, pictures: Path
+) -> None:
+    """torchvision's decoder takes a CPU for a device too: the same code as on a GPU."""
+    paths = [str(p) for p in sorted((pictures / "train").glob("*/*.jpg"))]
+    samples = [(path, k) for k, path in enumerate(paths)]
+    keys = [(k, script.Crop(300 + k, 0.3, 0.6, False, [0, 0, 0])) for k in range(len(paths))]
+    files, pixels = (
+        script.Crops.batch([script.Crops(samples, decode)[key] for key in keys])
+        for decode in ("gpu", "cpu")
+    )
+    assert len(files.encoded) == 12 and not pixels.encoded
+    places = list(files.encoded)
+    made = script.decoded_crops(list(files.encoded.values()), torch.device("cpu"))
+    assert made.dtype == torch.uint8 and made.shape == (12, 224, 224, 3)
+    for k, crop in zip(places, made, strict=True):
+        image = script.read_image(paths[k])
+        box = tuple(map(round, keys[k][1].box(*image.size)))  # whole pixels
+        expected = script.to_bytes(image.resize((224, 224), Image.Resampling.BILINEAR, box))
+        assert (crop.float() - expected.float()).abs().mean() < 0.5
+    others = [k for k in range(len(paths)) if k not in places]
+    assert torch.equal(files.pixels[others], pixels.pixels[others])
+    assert torch.equal(files.labels, pixels.labels)
+
+
+def test_the_decoder_that_the_gpu_path_calls_is_there() -> None:
+    assert callable(decode_jpeg) and ImageReadMode.RGB
+
+
+def test_random_numbers_are_the_papers(script: ModuleType) -> None:
+    stream = script.batches(1_000, 250, 0, 0)
+    keys = list(itertools.chain(*itertools.islice(stream, 80)))
+    crops = [crop for _, crop in keys]
+    sides = Counter(crop.shorter for crop in crops)
+    assert (min(sides), max(sides), len(sides)) == (256, 480, 225)
+    assert max(sides.values()) < 3 * 20_000 / 225
+    for values in ([crop.left for crop in crops], [crop.top for crop in crops]):
+        assert min(values) >= 0 and max(values) < 1 and abs(sum(values) / 20_000 - 0.5) < 0.01
+    assert abs(sum(crop.mirrored for crop in crops) / 20_000 - 0.5) < 0.02
+    spread = torch.tensor([crop.colour for crop in crops]).std(dim=0)
+    expected = 0.1 * torch.tensor([0.2175, 0.0188, 0.0045])
+    assert torch.allclose(spread, expected, rtol=0.05)
+    for k in range(0, 20_000, 1_000):
+        assert sorted(index for index, _ in keys[k : k + 1_000]) == list(range(1_000))
+
+
+def test_batches_can_be_entered_anywhere(script: ModuleType) -> None:
+    whole = list(itertools.islice(script.batches(100, 32, 5, 0), 20))
+    for step in (1, 3, 4, 11):
+        assert list(itertools.islice(script.batches(100, 32, 5, step), 20 - step)) == whole[step:]
+    assert whole != list(itertools.islice(script.batches(100, 32, 6, 0), 20))
+
+
+def test_ranks_share_each_batch(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = list(itertools.islice(script.batches(100, 32, 5, 2), 10))
+    monkeypatch.setattr(script, "RANKS", 4)
+    parts = []
+    for rank in range(4):
+        monkeypatch.setattr(script, "RANK", rank)
+        parts.append(list(itertools.islice(script.batches(100, 32, 5, 2), 10)))
+    assert [list(itertools.chain(*step)) for step in zip(*parts, strict=True)] == whole
+
+
+def test_two_steps_are_sgd_on_the_papers_images(tiny_script: ModuleType, tiny: Path) -> None:
+    """Mirrored, coloured, centred, and moved by v := 0.9 v + (gradient + 1e-4 w), all by hand."""
+    s = tiny_script
+    torch.manual_seed(0)
+    mean = torch.tensor(s.MEAN)[:, None, None]
+    trainer = s.Trainer(["a", "b", "c"], mean, "fp32")
+    reference = load(tiny / "model.py").Tiny(num_classes=3)
+    reference.load_state_dict(trainer.model.state_dict())
+    reference.to(memory_format=torch.channels_last)
+    velocity = {key: torch.zeros_like(p) for key, p in reference.named_parameters()}
+    start = {key: p.clone() for key, p in reference.named_parameters()}
+    pixels = torch.randint(256, (4, 64, 64, 3), dtype=torch.uint8)
+    labels, mirrored = torch.tensor([0, 1, 2, 0]), torch.tensor([True, False, True, False])
+    colour = 0.1 * torch.randn(4, 3) * torch.tensor(s.EIGENVALUES)
+    batch = s.Batch(pixels, labels, mirrored, colour, {}, [])
+    images = torch.empty(4, 3, 64, 64)
+    for k in range(4):
+        image = pixels[k].permute(2, 0, 1).float()
+        if mirrored[k]:
+            image = T.hflip(image)
+        for channel in range(3):
+            shift = sum(s.EIGENVECTORS[channel][j] * colour[k, j] for j in range(3))
+            images[k, channel] = image[channel] + 255 * shift - s.MEAN[channel]
+    (group,) = trainer.optimizer.param_groups
+    assert group["fused"] and not group["nesterov"] and isinstance(group["lr"], torch.Tensor)
+    for rate in (0.1, 0.05):
+        group["lr"].fill_(rate)
+        trainer.sums.zero_()
+        trainer.train_step(batch)
+        loss, error = trainer.sums
+        scores = reference(images.contiguous(memory_format=torch.channels_last))
+        expected = torch.nn.functional.cross_entropy(scores, labels)
+        reference.zero_grad()
+        expected.backward()
+        with torch.no_grad():
+            for key, p in reference.named_parameters():
+                velocity[key] = 0.9 * velocity[key] + p.grad + 1e-4 * p
+                p.sub_(rate * velocity[key])
+        assert math.isclose(loss, expected.detach(), rel_tol=1e-4)
+        assert error == (scores.argmax(1) != labels).float().mean()
+        for key, p in trainer.model.named_parameters():
+            expected_p = dict(reference.named_parameters())[key]
+            assert (p - expected_p).norm() < 1e-2 * (expected_p - start[key]).norm(), key
+
+
+def test_the_per_pixel_mean_is_made_once_and_kept(
+    tiny_script: ModuleType, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    s, path = tiny_script, tmp_path / "means/mean.pt"
+    samples = s.open_folder(pictures).train
+    args = argparse.Namespace(workers=0, skip_bad_images=False)
+    made = s.pixel_mean(path, samples, [], args)
+    total = torch.zeros(3, 64, 64)
+    for sample, _ in samples:
+        image = T.center_crop(T.resize(s.read_image(sample), 73), [64])
+        total += T.pil_to_tensor(image)
+    assert torch.allclose(made, total / len(samples), atol=1e-3)
+    assert "is kept in" in capsys.readouterr().err
+    assert torch.equal(s.pixel_mean(path, [], [], args), made)  # read, not made
+    path.write_bytes(b"something else")
+    with pytest.raises(SystemExit) as stop:
+        s.pixel_mean(path, samples, [], args)
+    assert stop.value.code == 2 and "cannot be read as a per-pixel mean" in capsys.readouterr().err
+
+
+def test_recipes_belong_to_their_design(tmp_path: Path) -> None:
+    paper = library.recipe("imagenet-paper")
+    follow = library.recipe("imagenet-30-60-90")
+    assert paper.design == follow.design == "imagenet"
+    same = {"name", "iterations", "drops", "patience"}
+    assert paper.model_dump(exclude=same) == follow.model_dump(exclude=same)
+    for more, words in (
+        ("training: cifar-paper\n", "trains networks of the cifar design"),
+        ("training: {recipe: imagenet-paper, drops: [10]}\n", "not both"),
+        ("training: {recipe: imagenet-paper, shorter_side: [480, 256]}\n", "do not rise"),
+        ("training: {recipe: imagenet-paper, padding: 4}\n", "`padding` is not a key"),
+    ):
+        with pytest.raises(library.Failure) as failure:
+            generate_tiny(tmp_path, more=more)
+        assert words in failure.value.problems[0].message
+    path = generate_tiny(
+        tmp_path, more="training: {recipe: imagenet-paper, patience: null, drops: [10]}\n"
+    )
+    assert load(path / "train.py").DROPS == (10,)

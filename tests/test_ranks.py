@@ -1,0 +1,255 @@
+"""Two ranks on the CPU, started by torchrun: the same training as one process that splits its
+batches, the same tests, and one run through signals, deaths and restarts."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from conftest import folder, load
+from test_resume import equal, lines, results, state
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+EXACT = ["--device", "cpu", "--precision", "fp32"]
+DIGITS = ["--data", "digits", "--batch-size", "16"]
+CIFAR_SCRIPT = folder("resnet20") / "train.py"
+
+
+def start(script: Path, *arguments: object, ranks: bool = True, **how: object) -> subprocess.Popen:
+    launch = [*TORCHRUN, *how.pop("launch", ())] if ranks else [sys.executable]
+    command = [*map(str, [*launch, script, *EXACT, *arguments])]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        start_new_session=True, **how,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen, code: int | None = 0) -> tuple[str, str]:
+    try:
+        out, err = process.communicate(timeout=240)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    assert code is None or process.returncode == code, err[-3_000:]
+    return out, err
+
+
+def wait_for(metrics: Path, count: int) -> None:
+    """Until metrics.jsonl has so many lines."""
+    deadline = time.time() + 120
+    while time.time() < deadline:
+        if metrics.exists() and metrics.read_text().count("\n") >= count:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"no {count} lines in {metrics}")
+
+
+def split_step(
+    model: nn.Module, halves: list[tuple[Tensor, Tensor]], velocity: dict[str, Tensor], rate: float
+) -> None:
+    """One step of SGD on the mean of both halves' gradients; statistics are of the first half."""
+    gradients = []
+    for one, (images, labels) in zip((model, copy.deepcopy(model)), halves, strict=True):
+        one.zero_grad()
+        F.cross_entropy(one(images), labels).backward()
+        gradients.append({key: p.grad for key, p in one.named_parameters()})
+    with torch.no_grad():
+        for key, p in model.named_parameters():
+            gradient = (gradients[0][key] + gradients[1][key]) / 2
+            velocity[key] = 0.9 * velocity[key] + gradient + 1e-4 * p
+            p.sub_(rate * velocity[key])
+
+
+def compare(saved: dict[str, Tensor], model: nn.Module, start_state: dict[str, Tensor]) -> None:
+    for key, expected in model.state_dict().items():
+        moved = (expected.float() - start_state[key].float()).norm()
+        assert (saved[key].float() - expected.float()).norm() <= 1e-2 * moved + 1e-6, key
+
+
+def test_two_ranks_are_one_that_splits_its_batch_cifar(tmp_path: Path) -> None:
+    finish(start(CIFAR_SCRIPT, *DIGITS, "--iterations", 4, "--out", tmp_path / "out"))
+    s = load(CIFAR_SCRIPT)
+    everything, _ = s.load("digits", Path())
+    images, _ = s.split(everything, 143)
+    mean = images.pixels.mean(dim=0, dtype=torch.float32)
+    torch.manual_seed(0)
+    model = s.Trainer(10, mean, "fp32").model
+    began = {key: value.clone() for key, value in model.state_dict().items()}
+    velocity = {key: torch.zeros_like(p) for key, p in model.named_parameters()}
+    stream = s.batches(len(images.labels), 16, 0, torch.device("cpu"))
+    for step in range(4):
+        pixels, labels = images.at(next(stream))
+        shown = s.augment(pixels - mean, flip=False).contiguous(memory_format=torch.channels_last)
+        halves = [(shown[:8], labels[:8]), (shown[8:], labels[8:])]
+        split_step(model, halves, velocity, s.learning_rate(step, 4))
+    compare(state(tmp_path / "out")["model"], model, began)
+
+
+def test_two_ranks_are_one_that_splits_its_batch_imagenet(
+    tiny: Path, pictures: Path, tmp_path: Path
+) -> None:
+    flags = ["--data", pictures, "--workers", 1, "--batch-size", 8, "--iterations", 3]
+    finish(start(tiny / "train.py", *flags, "--out", tmp_path / "out"))
+    s = load(tiny / "train.py")
+    samples = s.open_folder(pictures).train
+    torch.manual_seed(0)
+    trainer = s.Trainer(["a", "b", "c", "d"], torch.tensor(s.MEAN)[:, None, None], "fp32")
+    model = trainer.model
+    began = {key: value.clone() for key, value in model.state_dict().items()}
+    velocity = {key: torch.zeros_like(p) for key, p in model.named_parameters()}
+    crops = s.Crops(samples, "cpu")
+    for keys in itertools.islice(s.batches(len(samples), 8, 0, 0), 3):
+        batch = crops.batch([crops[key] for key in keys])
+        mirrored = batch.mirrored[:, None, None, None]
+        shown = trainer.centred(torch.where(mirrored, batch.pixels.flip(2), batch.pixels))
+        shown += (255 * batch.colour @ trainer.eigenvectors.T)[:, :, None, None]
+        halves = [(shown[:4], batch.labels[:4]), (shown[4:], batch.labels[4:])]
+        split_step(model, halves, velocity, 0.1)
+    compare(state(tmp_path / "out")["model"], model, began)
+
+
+def test_stopped_by_a_signal_and_resumed_it_is_the_same_run(tmp_path: Path) -> None:
+    flags = [*DIGITS, "--iterations", 60]
+    finish(start(CIFAR_SCRIPT, *flags, "--out", tmp_path / "whole"))
+    process = start(CIFAR_SCRIPT, *flags, "--out", tmp_path / "part")
+    wait_for(tmp_path / "part/metrics.jsonl", 3)
+    process.terminate()  # torchrun passes it on to both
+    _, err = finish(process, code=None)
+    step = state(tmp_path / "part")["progress"]["step"]
+    for rank in (0, 1):
+        assert f"rank {rank}: stopped at step {step}; --resume goes on" in err
+    finish(start(CIFAR_SCRIPT, *flags, "--out", tmp_path / "part", "--resume"))
+    assert lines(tmp_path / "part") == lines(tmp_path / "whole")
+    assert results(tmp_path / "part") == results(tmp_path / "whole")
+    whole, resumed = state(tmp_path / "whole"), state(tmp_path / "part")
+    assert equal(whole["model"], resumed["model"])
+    assert equal(whole["optimizer"], resumed["optimizer"])
+    assert len(lines(tmp_path / "whole")) == 11  # rank 0's alone: ten validations and step 50
+
+
+def children(process: subprocess.Popen) -> list[int]:
+    """The ranks that torchrun has started."""
+    found = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True
+    )
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def test_a_rank_that_dies_is_restarted_and_the_run_is_finished(
+    tiny: Path, pictures: Path, tmp_path: Path
+) -> None:
+    """--max-restarts: all ranks go on from the checkpoint, without --resume being said."""
+    flags = ["--data", pictures, "--workers", 1, "--batch-size", 8, "--iterations", 40]
+    finish(start(tiny / "train.py", *flags, "--out", tmp_path / "whole"))
+    out = tmp_path / "out"
+    process = start(tiny / "train.py", *flags, "--out", out, launch=["--max-restarts", "2"])
+    wait_for(out / "metrics.jsonl", 4)
+    os.kill(children(process)[1], signal.SIGKILL)
+    _, err = finish(process)
+    assert err.count("resuming at step ") == 1
+    made = json.loads((out / "results.json").read_text())
+    assert (made["iterations"], made["ranks"]) == (40, 2)
+    assert lines(out)[-1]["step"] == 40
+    assert lines(out) == lines(tmp_path / "whole")
+    assert equal(state(out)["model"], state(tmp_path / "whole")["model"])
+
+
+def test_tests_are_shared_and_no_image_counts_twice(
+    tiny: Path, pictures: Path, tmp_path: Path
+) -> None:
+    (pictures / "val/cat/plain9.jpg").write_bytes(
+        (pictures / "val/cat/plain0.jpg").read_bytes()
+    )  # an odd number
+    try:
+        flags = ["--data", pictures, "--workers", 0]
+        run = [*flags, "--iterations", 60, "--batch-size", 8, "--out", tmp_path / "out"]
+        finish(start(tiny / "train.py", *run, ranks=False))
+        evaluating = [*flags, "--test", "10-crop", "--evaluate", tmp_path / "out/checkpoint.pt"]
+        alone, _ = finish(start(tiny / "train.py", *evaluating, ranks=False))
+        shared, _ = finish(start(tiny / "train.py", *evaluating))
+    finally:
+        (pictures / "val/cat/plain9.jpg").unlink()
+    assert shared == alone and "10-crop error" in alone
+    thirteenths = {f"{100 * k / 13:.2f}%" for k in range(14)}
+    assert alone.split()[2] in thirteenths
+
+
+def test_cifars_error_is_shared_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each rank's share of the test images, by the ranks' own counts."""
+    s = load(CIFAR_SCRIPT)
+    torch.manual_seed(0)
+    trainer = s.Trainer(10, torch.zeros(3, 32, 32), "fp32")
+    pixels = torch.randint(256, (37, 3, 32, 32), dtype=torch.uint8)
+    with torch.inference_mode():
+        trainer.model.eval()
+        labels = trainer.scores(pixels.float()).argmax(1)
+        labels[::5] = (labels[::5] + 1) % 10
+    whole = trainer.error(s.Images(pixels, labels))
+    assert whole == pytest.approx(100 * 8 / 37)
+    counts = []
+    monkeypatch.setattr(s, "total", lambda wrong: counts.append(int(wrong)) or wrong)
+    monkeypatch.setattr(s, "RANKS", 3)
+    monkeypatch.setattr(s.dist, "broadcast", lambda *_: None)
+    for rank in range(3):
+        monkeypatch.setattr(s, "RANK", rank)
+        trainer.error(s.Images(pixels, labels))
+    assert sum(counts) == 8 and len(counts) == 3
+
+
+@pytest.mark.parametrize(
+    ("rank", "local_rank", "turn"), [(0, 0, 0), (1, 1, 2), (8, 0, 1), (9, 1, 2)]
+)
+def test_one_rank_downloads_then_one_of_each_machine(
+    monkeypatch: pytest.MonkeyPatch, rank: int, local_rank: int, turn: int
+) -> None:
+    s = load(CIFAR_SCRIPT)
+    happened: list[str] = []
+    monkeypatch.setattr(s, "RANKS", 16)
+    monkeypatch.setattr(s, "RANK", rank)
+    monkeypatch.setattr(s, "LOCAL_RANK", local_rank)
+    monkeypatch.setattr(s, "load", lambda *_: happened.append("load"))
+    monkeypatch.setattr(s.dist, "barrier", lambda: happened.append("wait"))
+    s.load_in_turn("cifar10", Path())
+    assert happened == ["wait"] * turn + ["load"] + ["wait"] * (3 - turn)
+
+
+def test_a_batch_that_the_ranks_cannot_share(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tiny: Path
+) -> None:
+    for path in (CIFAR_SCRIPT, tiny / "train.py"):
+        s: ModuleType = load(path)
+        monkeypatch.setattr(s, "RANKS", 3)
+        monkeypatch.setattr(sys, "argv", ["train.py", "--data", "digits", "--batch-size", "16"])
+        with pytest.raises(SystemExit) as stop:
+            s.parse_arguments()
+        assert stop.value.code == 2 and "among 3 ranks" in capsys.readouterr().err
+
+
+def test_ranks_draw_the_same_and_use_their_own_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Crops of a batch are the same, whether one rank has it or two."""
+    s = load(CIFAR_SCRIPT)
+    torch.manual_seed(0)
+    images = torch.rand(8, 3, 32, 32)
+    torch.manual_seed(7)
+    whole = s.augment(images, flip=True)
+    state_after = torch.get_rng_state()
+    monkeypatch.setattr(s, "RANKS", 2)
+    for rank, part in enumerate(images.chunk(2)):
+        monkeypatch.setattr(s, "RANK", rank)
+        torch.manual_seed(7)
+        assert torch.equal(s.augment(part, flip=True), whole.chunk(2)[rank])
+        assert torch.equal(torch.get_rng_state(), state_after)
