@@ -53,14 +53,11 @@ def main() -> None:
         samples = [(path, 0) for path in paths]
         numbers = itertools.chain.from_iterable(script.batches(len(paths), 1, 0, 0))
         keys = [(k % FILES, next(numbers)[1]) for k in range(args.batch_size)]
-        files = script.Crops.batch([script.Crops(samples, "gpu")[key] for key in keys])
-        encoded = list(files.encoded.values())
+        files = script.Crops.collate([script.Crops(samples, "gpu")[key] for key in keys])
         one_core = script.Crops(samples, "cpu")
         turns: dict[str, Callable[[], float]] = {
             "processor, one core": timing.timed(lambda: [one_core[key] for key in keys]),
-            f"decoded by {device.type}": timing.timed(
-                lambda: script.decoded_crops(encoded, device)
-            ),
+            f"decoded by {device.type}": timing.timed(lambda: script.decode(files, device)),
         }
         for turn in turns.values():
             turn()

@@ -70,8 +70,7 @@ def generated(name: str, batch_size: int, device: torch.device, precision: str, 
         labels,
         labels % 2 == 0,
         torch.zeros(batch_size, 3, device=device),
-        {},
-        [],
+        *([], [], torch.empty(0, dtype=torch.uint8), {}, []),
     )
     return lambda: trainer.train_step(batch)
 

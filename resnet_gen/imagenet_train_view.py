@@ -116,13 +116,13 @@ def _summary(recipe: ImagenetRecipe, size: int, error: str | None) -> str:
         f"{recipe.iterations:,} iterations of {recipe.batch_size:,} images; SGD with momentum "
         f"{number(recipe.momentum)} and weight decay {number(recipe.weight_decay)}; {rate}. "
         f"Of each image, resized to a shorter side of {low} to {high}, {size}×{size} are cropped "
-        f"at random{mirrored}{colour}; the mean is subtracted, per channel or, with --pixel-mean, "
-        "per pixel. val/ is validated on; test/, or val/ where there is none, is tested on once, "
-        "after the last iteration."
+        f"at random{mirrored}{colour}; the mean is subtracted, per channel or, as in the paper, "
+        "per pixel (--pixel-mean). val/ is validated on; test/, or val/ again where there is none, "
+        "is tested on after the last iteration."
     )
     if error:
         text += f" Error in the paper: {error}."
-    return f"{text} Convolutions are in bf16 where the hardware has it. Needs torch 2.9 or newer."
+    return f"{text} Training is in bf16 where the hardware has it. Needs torch 2.9 or newer."
 
 
 def _recipe(recipe: ImagenetRecipe, size: int) -> ImagenetRecipeView:

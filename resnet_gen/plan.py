@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from resnet_gen.layers import BATCH_NORM, RELU, Layer
+from resnet_gen.layers import BATCH_NORM, CEIL_MAX_POOL, MAX_POOL, RELU, Layer
 from resnet_gen.network import Network
 
 GIB = 2**30
 BYTES = {"fp32": 4, "bf16": 2}  # of a number between two layers
+INDEX = 8  # bytes
+MAX_POOLS = (MAX_POOL, CEIL_MAX_POOL)
 TRAINING_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "digits": 1_437}
 IN_FLIGHT = 4  # gradients and temporaries of the largest layer, at once
 RUNTIME = 1.3 * GIB  # what a process on a CPU takes beside that, as measured
@@ -44,11 +46,16 @@ def schedule(rate: Callable[[int], float], iterations: int) -> list[Span]:
 def activations(layers: Sequence[Layer], image_elements: int) -> int:
     """Numbers that are kept for the backward pass, for one image.
 
-    A convolution keeps its input, which is the image or what a ReLU gave out; batch norm keeps its
-    input too; a ReLU keeps its output, which is counted with the convolution that it feeds.
+    A convolution keeps its input, which is the image or what a ReLU or the max pool gave out; batch
+    norm keeps its input too; a ReLU keeps its output, which is counted with what it feeds.
     """
-    kept = sum(_elements(layer) for layer in layers if layer.operation in (BATCH_NORM, RELU))
-    return image_elements + kept
+    kept = (BATCH_NORM, RELU, *MAX_POOLS)
+    return image_elements + sum(_elements(la) for la in layers if la.operation in kept)
+
+
+def indices(layers: Sequence[Layer]) -> int:
+    """Places of maxima that a max pool keeps, for one image; each takes INDEX bytes."""
+    return sum(_elements(layer) for layer in layers if layer.operation in MAX_POOLS)
 
 
 def memory(network: Network, batch_size: int, precision: str, images: int) -> int:
@@ -58,6 +65,7 @@ def memory(network: Network, batch_size: int, precision: str, images: int) -> in
     of_batch = activations(network.layers, image_elements)
     of_batch += IN_FLIGHT * max(_elements(layer) for layer in network.layers)
     of_batch *= batch_size * BYTES[precision]
+    of_batch += batch_size * INDEX * indices(network.layers)
     of_weights = network.parameters * (3 * 4 + (BYTES[precision] % 4))  # + gradient, momentum, copy
     return round(of_batch + of_weights + images * image_elements + RUNTIME)
 

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from resnet_gen import library
 from resnet_gen.problems import Failure, Problem
 from resnet_gen.reading import validate
-from resnet_gen.spec import CONVOLUTIONS, DESIGNS, ImagenetSpec, usable_name
+from resnet_gen.spec import CONVOLUTIONS, DEFAULT_RECIPES, DESIGNS, ImagenetSpec, usable_name
 from resnet_gen.yaml_source import parse
 
 SCHEMA = "# yaml-language-server: $schema=../schema/network.json\n"
@@ -35,6 +35,7 @@ def new_spec(
     if design == "cifar" and (block or blocks):
         message = "--block and --blocks are for --design imagenet"
         raise Failure(Problem("usage", message, "section 4.2 derives the blocks from the depth"))
+    training = ("training", DEFAULT_RECIPES[design], "a recipe in specs/recipes/, or a mapping")
     lines = [("name", name, ""), ("design", design, _design_comment(design))]
     if design == "imagenet":
         known = _column(others, depth) if blocks is None else None
@@ -56,12 +57,15 @@ def new_spec(
             lines.append(
                 ("stride_in", "conv1x1", "the authors' release; conv3x3 is torchvision's v1.5")
             )
+        lines.append(
+            ("training", DEFAULT_RECIPES[design], "a recipe in specs/recipes/, or a mapping")
+        )
     else:
         n = (depth - 2) // 6
         lines += [
             ("depth", str(depth), f"6n+2 with n = {n}"),
             ("shortcut", shortcut, "none | A | B | C; the paper's is A (section 4.2)"),
-            ("training", "cifar-paper", "a recipe in specs/recipes/, or a mapping"),
+            training,
         ]
     width = max(len(f"{key}: {value}") for key, value, _ in lines)
     text = SCHEMA if Path("specs/schema/network.json").is_file() else ""

@@ -31,7 +31,7 @@ TAKEN_CLASS_NAMES = {  # by the generated files, and by Python; no class name ha
     *("PADDING", "FLIP", "VALIDATION", "Any", "Callable", "Progress", "RANK", "RANKS", "RESTARTS"),
     *("DistributedDataParallel", "DataLoader", "Dataset", "Image", "ImageOps", "ExifTags", "T"),
     *("ImageReadMode", "Sequence", "Sample", "Folder", "Crop", "Crops", "Batch", "Classifier"),
-    *("Views", "Seen", "PATIENCE", "COLOUR", "MEAN", "EIGENVALUES", "EIGENVECTORS"),
+    *("TestImages", "TestBatch", "PATIENCE", "COLOUR", "MEAN", "EIGENVALUES", "EIGENVECTORS"),
     *dir(builtins),
 }
 

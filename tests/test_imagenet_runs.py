@@ -66,6 +66,7 @@ def test_a_run_and_what_it_leaves(run: Callable, tmp_path: Path, capsys: Capture
     assert "step 300/300" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # where there is one core
 @pytest.mark.parametrize("workers", [0, 2])
 def test_resumed_is_uninterrupted_bit_for_bit(
     run: Callable, script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
@@ -139,10 +140,11 @@ def test_the_next_image_takes_a_bad_ones_place(
     samples = list(script.open_folder(pictures).train[:3])
     samples[0] = samples[1] = (str(tmp_path / "nothing.jpg"), 0)
     crop = script.Crop(100, 0.5, 0.5, False, [0, 0, 0])
-    content, label, _, bad = script.Crops(samples, "cpu")[0, crop]
-    assert bad == [0, 1] and label == samples[2][1]
+    content, label, _, index, bad = script.Crops(samples, "cpu", attempts=3)[0, crop]
+    assert (bad, index) == ([0, 1], 2) and label == samples[2][1]
     assert torch.equal(content, script.Crops(samples, "cpu")[2, crop][0])
-    assert script.Crops(samples[:2], "cpu")[1, crop][3] == [1, 0]  # none decodes: it ends
+    _, label, _, _, bad = script.Crops(samples[:2], "cpu", attempts=3)[1, crop]
+    assert (bad, label) == ([1, 0, 1], script.NO_LABEL)  # none decodes: it ends
 
 
 def test_mistakes_are_one_line(
@@ -180,7 +182,7 @@ def test_a_test_folder_is_tested_on_once(
     run: Callable, script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = photographs.make(tmp_path / "data", train=2, validation=1, test=2)
-    tested = []
+    tested: list[object] = []
     errors = script.errors
     monkeypatch.setattr(
         script,
@@ -190,7 +192,22 @@ def test_a_test_folder_is_tested_on_once(
     assert run("--out", tmp_path / "out", "--iterations", 10, data=data) == 0
     sizes = [len(samples) for samples in tested]
     assert sizes == [4] * 10 + [8]
-    assert json.loads((tmp_path / "out/results.json").read_text())["tested_on"] == "test"
+    results = json.loads((tmp_path / "out/results.json").read_text())
+    assert (results["validated_on"], results["tested_on"]) == ("val", "test")
+    shutil.rmtree(data / "val")
+    assert run("--out", tmp_path / "other", "--iterations", 10, data=data) == 0
+    results = json.loads((tmp_path / "other/results.json").read_text())
+    assert (results["validated_on"], results["tested_on"]) == ("test", "test")
+
+
+def test_many_bad_files_in_a_row_end_the_run(
+    run: Callable, tmp_path: Path, capsys: Capture
+) -> None:
+    data = photographs.make(tmp_path / "data", train=2, validation=1)
+    for path in (data / "train").glob("*/*"):
+        path.write_bytes(b"")
+    assert run("--out", tmp_path / "out", "--skip-bad-images", data=data) == 2
+    assert "100 files one after another do not decode" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -15,7 +15,6 @@ import pytest
 import torch
 import torchvision.transforms.functional as T
 from PIL import Image
-from torchvision.io import ImageReadMode, decode_jpeg
 
 from conftest import CIFAR, NAMES, folder, generate_tiny, load
 from resnet_gen import library
@@ -102,7 +101,7 @@ def test_a_crop_is_torchvisions(script: ModuleType, pictures: Path) -> None:
         whole = stored.convert("RGB")
     for shorter, left, top in ((256, 0.0, 0.0), (300, 0.5, 1.0), (480, 1.0, 0.3)):
         crop = script.Crop(shorter, left, top, False, [0, 0, 0])
-        content, label, _, bad = script.Crops([(sample, 7)], "cpu")[0, crop]
+        content, label, _, _, bad = script.Crops([(sample, 7)], "cpu")[0, crop]
         resized = T.resize(whole, shorter)
         x, y = round(left * (resized.width - 224)), round(top * (resized.height - 224))
         expected = T.pil_to_tensor(T.crop(resized, y, x, 224, 224)).permute(1, 2, 0)
@@ -160,33 +159,81 @@ def test_what_the_gpu_is_given_to_decode(
     assert script.whole_jpeg(str(tmp_path / "cut.jpg")) is None
 
 
+@pytest.mark.filterwarnings("ignore:The image decoding")  # TorchCodec will have it
 def test_crops_that_a_device_decodes_are_those_of_the_cpu(
-    script: ModuleType, pictures: Path
+    script: ModuleType, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """torchvision's decoder takes a CPU for a device too: the same code as on a GPU."""
     paths = [str(p) for p in sorted((pictures / "train").glob("*/*.jpg"))]
     samples = [(path, k) for k, path in enumerate(paths)]
     keys = [(k, script.Crop(300 + k, 0.3, 0.6, False, [0, 0, 0])) for k in range(len(paths))]
     files, pixels = (
-        script.Crops.batch([script.Crops(samples, decode)[key] for key in keys])
+        script.Crops.collate([script.Crops(samples, decode)[key] for key in keys])
         for decode in ("gpu", "cpu")
     )
-    assert len(files.encoded) == 12 and not pixels.encoded
-    places = list(files.encoded)
-    made = script.decoded_crops(list(files.encoded.values()), torch.device("cpu"))
-    assert made.dtype == torch.uint8 and made.shape == (12, 224, 224, 3)
-    for k, crop in zip(places, made, strict=True):
+    assert len(files.lengths) == 12 and not pixels.lengths
+    assert script.decode(pixels, torch.device("cpu")) is pixels
+    places = list(files.lengths)
+    monkeypatch.setattr(script, "DECODE_AT_ONCE", 5)
+    made = script.decode(files, torch.device("cpu"))
+    assert made.pixels.dtype == torch.uint8 and made.pixels.shape == pixels.pixels.shape
+    assert not made.lengths and made.bad == []
+    for k in places:
+        crop = made.pixels[k]
         image = script.read_image(paths[k])
         box = tuple(map(round, keys[k][1].box(*image.size)))  # whole pixels
         expected = script.to_bytes(image.resize((224, 224), Image.Resampling.BILINEAR, box))
         assert (crop.float() - expected.float()).abs().mean() < 0.5
     others = [k for k in range(len(paths)) if k not in places]
-    assert torch.equal(files.pixels[others], pixels.pixels[others])
-    assert torch.equal(files.labels, pixels.labels)
+    assert torch.equal(made.pixels[others], pixels.pixels[others])
+    assert torch.equal(made.labels, pixels.labels)
 
 
-def test_the_decoder_that_the_gpu_path_calls_is_there() -> None:
-    assert callable(decode_jpeg) and ImageReadMode.RGB
+def without_tables(jpeg: bytes) -> bytes:
+    """The file without the tables that its pixels were quantised by."""
+    kept, at = jpeg[:2], 2
+    while jpeg[at + 1] != 0xDA:  # the pixels
+        end = at + 2 + int.from_bytes(jpeg[at + 2 : at + 4])
+        kept += b"" if jpeg[at + 1] == 0xDB else jpeg[at:end]
+        at = end
+    return kept + jpeg[at:]
+
+
+@pytest.mark.filterwarnings("ignore:the CPU decodes what", "ignore:The image decoding")
+def test_files_that_the_gpu_cannot_decode_are_decoded_by_the_cpu_or_named(
+    script: ModuleType, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = sorted((pictures / "train/cat").glob("*.jpg"))[:5]
+    broken = tmp_path / "broken.jpg"  # its beginning and its end look well
+    broken.write_bytes(without_tables((pictures / "train/cat/plain4.jpg").read_bytes()))
+    samples = [(str(path), k) for k, path in enumerate([*paths, broken])]
+    keys = [(k, script.Crop(300, 0.2, 0.2, False, [0, 0, 0])) for k in range(len(samples))]
+    crops, device = script.Crops(samples, "gpu"), torch.device("cpu")
+    whole = script.Crops.collate([crops[key] for key in keys[:5]])
+    expected = script.decode(whole, device)
+    decode = script.decode_jpeg
+
+    def poor_decoder(files: object, mode: object, *device: object) -> object:
+        if device:
+            raise RuntimeError("not this kind")
+        return decode(files, mode)
+
+    monkeypatch.setattr(script, "decode_jpeg", poor_decoder)
+    made = script.decode(whole, device)
+    assert torch.equal(made.pixels, expected.pixels) and made.bad == []
+    made = script.decode(script.Crops.collate([crops[key] for key in keys]), device)
+    assert made.bad == [5] and torch.equal(made.pixels[:5], expected.pixels)
+    (same,) = [k for k in range(5) if torch.equal(made.pixels[5], made.pixels[k])]
+    assert made.labels[5] == made.labels[same]  # another one takes its place
+    made = script.decode(script.Crops.collate([crops[keys[5]]]), device)
+    assert made.bad == [5] and made.labels.tolist() == [script.NO_LABEL]
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(script, "decode_jpeg", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        script.decode(whole, device)
 
 
 def test_random_numbers_are_the_papers(script: ModuleType) -> None:
@@ -237,7 +284,8 @@ def test_two_steps_are_sgd_on_the_papers_images(tiny_script: ModuleType, tiny: P
     pixels = torch.randint(256, (4, 64, 64, 3), dtype=torch.uint8)
     labels, mirrored = torch.tensor([0, 1, 2, 0]), torch.tensor([True, False, True, False])
     colour = 0.1 * torch.randn(4, 3) * torch.tensor(s.EIGENVALUES)
-    batch = s.Batch(pixels, labels, mirrored, colour, {}, [])
+    none = torch.empty(0, dtype=torch.uint8)
+    batch = s.Batch(pixels, labels, mirrored, colour, [], [], none, {}, [])
     images = torch.empty(4, 3, 64, 64)
     for k in range(4):
         image = pixels[k].permute(2, 0, 1).float()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import Result, folder, load, network_class, spec_of
+from conftest import CIFAR, Result, folder, load, network_class, spec_of
 from resnet_gen import plan
 from resnet_gen.network import expand
 
@@ -19,7 +19,9 @@ Cli = Callable[..., Result]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("name", ["resnet20", "plain32", "resnet56"])
+@pytest.mark.parametrize(
+    "name", ["resnet20", "plain32", "resnet56", "resnet18_b", "plain34", "resnet50_b"]
+)
 def test_activations_are_what_autograd_keeps(name: str, precision: str) -> None:
     """Counted by torch, each piece of memory once."""
     kept: dict[int, int] = {}
@@ -32,12 +34,15 @@ def test_activations_are_what_autograd_keeps(name: str, precision: str) -> None:
         return tensor
 
     held: list[torch.Tensor] = []
-    images = torch.randn(4, 3, 32, 32)
+    size = 32 if name in CIFAR else 224
+    images = torch.randn(4, 3, size, size)
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), autocast:
         network_class(name)()(images)
     network = expand(spec_of(name).spec)
-    expected = 4 * plan.activations(network.layers, 3 * 32 * 32) * plan.BYTES[precision]
+    numbers = plan.activations(network.layers, 3 * size * size)
+    indices = plan.INDEX * plan.indices(network.layers)
+    expected = 4 * (numbers * plan.BYTES[precision] + indices)
     assert math.isclose(sum(kept.values()), expected, rel_tol=0.02)
 
 
@@ -92,6 +97,25 @@ def test_a_plan(cli: Cli) -> None:
     # 3 * 40,551,040 * 128 * 4,000
     assert "multiply-adds  6.23e+13 in all: 40,551,040 forward for an image" in done.out
     assert "memory         about 1." in done.out and "time           about " in done.out
+
+
+def test_a_plan_for_imagenet(cli: Cli, pictures: Path) -> None:
+    arguments = ("--data", pictures, "--iterations", 100, "--batch-size", 2, "--device", "cpu")
+    done = cli("train", "resnet18_b", "--plan", "--", *arguments)
+    assert done.code == 0 and not done.err
+    assert f"resnet18_b on {pictures}: 100 iterations of 2, 8.3 epochs of 24 images" in done.out
+    words = "0.1, divided by 10 each time that 5 validations, one each 10 iterations, bring no"
+    assert words in done.out
+    # 3 * 1,814,073,344 * 2 * 100
+    assert "multiply-adds  1.09e+12 in all: 1,814,073,344 forward for an image" in done.out
+    assert "; reading images comes on top" in done.out
+
+
+def test_a_plan_for_a_folder_that_is_not_there(cli: Cli) -> None:
+    for name in ("resnet20", "resnet18_b"):
+        arguments = ("--data", "nothing", "--iterations", 10, "--batch-size", 2)
+        done = cli("train", name, "--plan", "--", *arguments)
+        assert done.code == 0 and done.out.startswith(f"{name} on nothing: 10 iterations of 2\n")
 
 
 def test_a_plan_of_the_warm_up(cli: Cli) -> None:

@@ -11,15 +11,19 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from conftest import folder, load
+from test_imagenet_tests import untrained
 from test_resume import equal, lines, results, state
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
@@ -60,18 +64,24 @@ def wait_for(metrics: Path, count: int) -> None:
 
 def split_step(
     model: nn.Module, halves: list[tuple[Tensor, Tensor]], velocity: dict[str, Tensor], rate: float
-) -> None:
-    """One step of SGD on the mean of both halves' gradients; statistics are of the first half."""
-    gradients = []
+) -> float:
+    """One step of SGD on the mean of both halves' gradients; statistics are of the first half.
+
+    The mean of both halves' losses.
+    """
+    gradients, losses = [], []
     for one, (images, labels) in zip((model, copy.deepcopy(model)), halves, strict=True):
         one.zero_grad()
-        F.cross_entropy(one(images), labels).backward()
+        loss = F.cross_entropy(one(images), labels)
+        loss.backward()
+        losses.append(loss.item())
         gradients.append({key: p.grad for key, p in one.named_parameters()})
     with torch.no_grad():
         for key, p in model.named_parameters():
             gradient = (gradients[0][key] + gradients[1][key]) / 2
             velocity[key] = 0.9 * velocity[key] + gradient + 1e-4 * p
             p.sub_(rate * velocity[key])
+    return sum(losses) / 2
 
 
 def compare(saved: dict[str, Tensor], model: nn.Module, start_state: dict[str, Tensor]) -> None:
@@ -91,11 +101,13 @@ def test_two_ranks_are_one_that_splits_its_batch_cifar(tmp_path: Path) -> None:
     began = {key: value.clone() for key, value in model.state_dict().items()}
     velocity = {key: torch.zeros_like(p) for key, p in model.named_parameters()}
     stream = s.batches(len(images.labels), 16, 0, torch.device("cpu"))
+    losses = []
     for step in range(4):
         pixels, labels = images.at(next(stream))
         shown = s.augment(pixels - mean, flip=False).contiguous(memory_format=torch.channels_last)
         halves = [(shown[:8], labels[:8]), (shown[8:], labels[8:])]
-        split_step(model, halves, velocity, s.learning_rate(step, 4))
+        losses.append(split_step(model, halves, velocity, s.learning_rate(step, 4)))
+    assert [line["loss"] for line in lines(tmp_path / "out")] == pytest.approx(losses, rel=1e-3)
     compare(state(tmp_path / "out")["model"], model, began)
 
 
@@ -111,14 +123,15 @@ def test_two_ranks_are_one_that_splits_its_batch_imagenet(
     model = trainer.model
     began = {key: value.clone() for key, value in model.state_dict().items()}
     velocity = {key: torch.zeros_like(p) for key, p in model.named_parameters()}
-    crops = s.Crops(samples, "cpu")
+    crops, losses = s.Crops(samples, "cpu"), []
     for keys in itertools.islice(s.batches(len(samples), 8, 0, 0), 3):
-        batch = crops.batch([crops[key] for key in keys])
+        batch = crops.collate([crops[key] for key in keys])
         mirrored = batch.mirrored[:, None, None, None]
         shown = trainer.centred(torch.where(mirrored, batch.pixels.flip(2), batch.pixels))
         shown += (255 * batch.colour @ trainer.eigenvectors.T)[:, :, None, None]
         halves = [(shown[:4], batch.labels[:4]), (shown[4:], batch.labels[4:])]
-        split_step(model, halves, velocity, 0.1)
+        losses.append(split_step(model, halves, velocity, 0.1))
+    assert [line["loss"] for line in lines(tmp_path / "out")] == pytest.approx(losses, rel=1e-3)
     compare(state(tmp_path / "out")["model"], model, began)
 
 
@@ -152,8 +165,8 @@ def children(process: subprocess.Popen) -> list[int]:
 def test_a_rank_that_dies_is_restarted_and_the_run_is_finished(
     tiny: Path, pictures: Path, tmp_path: Path
 ) -> None:
-    """--max-restarts: all ranks go on from the checkpoint, without --resume being said."""
-    flags = ["--data", pictures, "--workers", 1, "--batch-size", 8, "--iterations", 40]
+    """--max-restarts: with --resume, all ranks go on from the checkpoint."""
+    flags = ["--data", pictures, "--workers", 1, "--batch-size", 8, "--iterations", 40, "--resume"]
     finish(start(tiny / "train.py", *flags, "--out", tmp_path / "whole"))
     out = tmp_path / "out"
     process = start(tiny / "train.py", *flags, "--out", out, launch=["--max-restarts", "2"])
@@ -177,15 +190,39 @@ def test_tests_are_shared_and_no_image_counts_twice(
     try:
         flags = ["--data", pictures, "--workers", 0]
         run = [*flags, "--iterations", 60, "--batch-size", 8, "--out", tmp_path / "out"]
-        finish(start(tiny / "train.py", *run, ranks=False))
-        evaluating = [*flags, "--test", "10-crop", "--evaluate", tmp_path / "out/checkpoint.pt"]
-        alone, _ = finish(start(tiny / "train.py", *evaluating, ranks=False))
-        shared, _ = finish(start(tiny / "train.py", *evaluating))
+        finish(start(tiny / "train.py", *run))
+        evaluating = [*flags, "--evaluate", tmp_path / "out/checkpoint.pt", "--test"]
+        one_crop, _ = finish(start(tiny / "train.py", *evaluating, "1-crop", ranks=False))
+        alone, _ = finish(start(tiny / "train.py", *evaluating, "10-crop", ranks=False))
+        shared, _ = finish(start(tiny / "train.py", *evaluating, "10-crop"))
     finally:
         (pictures / "val/cat/plain9.jpg").unlink()
     assert shared == alone and "10-crop error" in alone
     thirteenths = {f"{100 * k / 13:.2f}%" for k in range(14)}
     assert alone.split()[2] in thirteenths
+    tested = json.loads((tmp_path / "out/results.json").read_text())["test_error"]
+    assert one_crop.startswith(f"1-crop error {tested:.2f}% top-1")  # by two ranks, and by one
+
+
+def test_ranks_count_each_image_of_imagenets_once(
+    tiny: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = load(tiny / "train.py")
+    network = s.Classifier(untrained(tiny, 0), torch.tensor(s.MEAN)[:, None, None], "fp32")
+    samples = s.open_folder(pictures).train[:11]
+    arguments = ([network], samples, "1-crop", [], Namespace(workers=0))
+    whole = s.errors(*arguments)
+    counts: list[Tensor] = []
+    monkeypatch.setattr(s, "total", lambda found: counts.append(found.clone()) or found)
+    monkeypatch.setattr(s, "RANKS", 3)
+    monkeypatch.setattr(s.dist, "broadcast", lambda *_: None)
+    for rank in range(3):
+        monkeypatch.setattr(s, "RANK", rank)
+        s.errors(*arguments)
+    assert [int(found[0]) for found in counts] == [4, 4, 3]
+    images, right_at_once, right_in_five = sum(counts).tolist()
+    assert images == 11
+    assert whole == (100 * (11 - right_at_once) / 11, 100 * (11 - right_in_five) / 11)
 
 
 def test_cifars_error_is_shared_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,3 +290,113 @@ def test_ranks_draw_the_same_and_use_their_own_part(monkeypatch: pytest.MonkeyPa
         torch.manual_seed(7)
         assert torch.equal(s.augment(part, flip=True), whole.chunk(2)[rank])
         assert torch.equal(torch.get_rng_state(), state_after)
+
+
+def test_the_slurm_script_runs_on_two_machines_and_survives_a_death(
+    tmp_path: Path, cli: Callable
+) -> None:
+    """Both are this one: `srun` here starts its command twice, with a rank for each."""
+    flags = ["--device", "cpu", "--precision", "fp32", *DIGITS, "--iterations", 40]
+    result = cli(
+        "train", "resnet20", "--slurm", "--", *flags, "--out", tmp_path / "out", "--resume"
+    )
+    assert result.code == 0 and result.out.count("--resume") == 1
+    (tmp_path / "job.sh").write_text(result.out)
+    programs = {
+        "srun": 'for k in $(seq "$SLURM_NNODES"); do "$@" & done; wait',
+        "scontrol": "echo localhost; echo another",
+        "torchrun": f'exec {sys.executable} -m torch.distributed.run "$@"',
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/usr/bin/env bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {
+        **os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "SLURM_NNODES": "2", "SLURM_GPUS_ON_NODE": "1", "SLURM_JOB_ID": "7",
+        "SLURM_JOB_NODELIST": "machines",
+    }  # fmt: skip
+    process = subprocess.Popen(
+        ["bash", str(tmp_path / "job.sh")], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env=environment, start_new_session=True,
+    )  # fmt: skip
+    wait_for(tmp_path / "out/metrics.jsonl", 3)
+    ranks = subprocess.run(
+        ["pgrep", "-f", f"^{sys.executable}.* -u .*resnet20/train.py"], capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    os.kill(int(ranks.stdout.split()[-1]), signal.SIGKILL)
+    _, err = finish(process)
+    assert "resuming at step " in err
+    assert json.loads((tmp_path / "out/results.json").read_text())["ranks"] == 2
+
+
+def test_what_is_tested_are_rank_0s_statistics(
+    tiny: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another rank's batch norm has seen other images; it tests with what checkpoints have."""
+    s, c = load(tiny / "train.py"), load(CIFAR_SCRIPT)
+    right = untrained(tiny, 0)
+    wrong = copy.deepcopy(right)
+    samples = s.open_folder(pictures).validation
+    mean = torch.tensor(s.MEAN)[:, None, None]
+    classifier = s.Classifier(wrong, mean, "fp32")
+    trainer = c.Trainer(10, torch.zeros(3, 32, 32), "fp32")
+    pixels = torch.randint(256, (9, 3, 32, 32), dtype=torch.uint8)
+    images = c.Images(pixels, torch.arange(9))
+    for model, of_rank_0, test in (
+        (wrong, right, lambda: s.errors([classifier], samples, "1-crop", [], Namespace(workers=0))),
+        (trainer.model, copy.deepcopy(trainer.model), lambda: trainer.error(images)),
+    ):
+        for layer in model.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.running_mean += 1
+        theirs = {id(b): o for b, o in zip(model.buffers(), of_rank_0.buffers(), strict=True)}
+        with monkeypatch.context() as patch:
+            for script in (s, c):
+                patch.setattr(script, "RANKS", 2)
+                patch.setattr(script, "total", lambda values: values)
+            patch.setattr(dist, "broadcast", lambda b, rank, of=theirs: b.copy_(of[id(b)]))
+            test()
+        for key, value in of_rank_0.state_dict().items():
+            assert torch.equal(model.state_dict()[key], value), key
+
+
+@pytest.mark.parametrize(("local_ranks", "apart"), [(2, True), (1, False)])
+def test_a_restart_does_not_meet_the_dead(
+    monkeypatch: pytest.MonkeyPatch, local_ranks: int, apart: bool
+) -> None:
+    """torchrun keeps its store, and in it the addresses of ranks that died.
+
+    Several machines count restarts each for itself, so that they cannot go by the number.
+    """
+    s, kept, stores = load(CIFAR_SCRIPT), dist.HashStore(), []
+    monkeypatch.setattr(dist, "rendezvous", lambda _: iter([(kept, 0, 2)]))
+    monkeypatch.setattr(dist, "init_process_group", lambda _, store, **how: stores.append(store))
+    monkeypatch.setattr(s, "RANKS", 2)
+    monkeypatch.setattr(s, "LOCAL_RANKS", local_ranks)
+    for restarts in (0, 1):
+        monkeypatch.setattr(s, "RESTARTS", restarts)
+        s.join_ranks(torch.device("cpu"))
+    first, second = stores
+    first.set("address of rank 1", "dead")
+    assert second.check(["address of rank 1"]) != apart
+
+
+def test_a_signal_to_another_rank_stops_this_one_at_the_same_step(
+    tiny: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signals: None
+) -> None:
+    for path, data in ((CIFAR_SCRIPT, "digits"), (tiny / "train.py", pictures)):
+        s, steps = load(path), itertools.count(1)
+
+        def gathered(value: object, steps: Iterator[int] = steps) -> list[object]:
+            signals_of_steps = type(value) is int
+            return [value, 15] if signals_of_steps and next(steps) == 7 else [value]
+
+        monkeypatch.setattr(s, "gathered", gathered)
+        out = tmp_path / path.parent.name
+        flags = [*EXACT, "--data", data, "--batch-size", 4, "--iterations", 20, "--out", out]
+        flags += ["--workers", 0] if data == pictures else []
+        monkeypatch.setattr(sys, "argv", ["train.py", *map(str, flags)])
+        with pytest.raises(SystemExit) as stop:
+            s.main()
+        assert stop.value.code == 143 and state(out)["progress"]["step"] == 7

@@ -8,9 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from conftest import ROOT, folder, load
 
+BENCHMARKS = [
+    *("training_step-cpu", "errors-cpu", "commands", "models-cpu"),
+    *("input_pipeline", "imagenet_step-cpu"),
+]
+PHOTOGRAPHS = sorted(path.parent for path in (ROOT / "results/photographs").rglob("metrics.jsonl"))
 RUNS = sorted(path.parent for path in (ROOT / "results/cifar10").rglob("metrics.jsonl"))
 
 
@@ -52,7 +58,7 @@ def test_the_page_says_what_the_files_say() -> None:
         ]
 
 
-@pytest.mark.parametrize("name", ["training_step-cpu", "errors-cpu", "commands", "models-cpu"])
+@pytest.mark.parametrize("name", BENCHMARKS)
 def test_the_page_shows_what_the_benchmarks_printed(name: str) -> None:
     sys.path.insert(0, str(ROOT / "benchmarks"))
     import timing
@@ -71,3 +77,34 @@ def test_the_run_that_was_killed_fifty_times() -> None:
     assert row["runs_finished"] == row["equal"] >= 1
     page = (ROOT / "results/README.md").read_text()
     assert f"{row['kills']} kills" in page and f"{row['in_a_write']} of them" in page
+
+
+@pytest.mark.parametrize("run", PHOTOGRAPHS, ids=lambda run: run.name)
+def test_a_run_on_photographs(run: Path) -> None:
+    """Its rate at every line is what torch's plateau schedule makes of its validation errors."""
+    results = json.loads((run / "results.json").read_text())
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    script = load(folder(results["network"]) / "train.py")
+    assert results["spec_sha256"] == script.SPEC_SHA256 and results["network"] == run.name
+    optimizer = torch.optim.SGD([torch.zeros(1)], script.LEARNING_RATE)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, "min", 0.1, patience=script.PATIENCE - 1, threshold=0
+    )
+    for line in lines:
+        assert line["lr"] == round(optimizer.param_groups[0]["lr"], 7)
+        if "val_error" in line:
+            plateau.step(line["val_error"])
+    assert lines[-1]["step"] == results["iterations"]
+    assert lines[-1]["train_error"] < 3 and results["test_error"] < 5
+    page = (ROOT / "results/README.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith(f"| {results['network']} "))
+    figures = (results["iterations"], lines[-1]["train_error"], results["test_error"])
+    assert [cell.strip(" %") for cell in row.strip("|").split("|")][1:4] == [
+        *(f"{figures[0]}", f"{figures[1]:.2f}", f"{figures[2]:.2f}")
+    ]
+
+
+def test_the_tests_on_photographs_are_on_the_page() -> None:
+    recorded = (ROOT / "results/photographs/tests.txt").read_text()
+    assert len(PHOTOGRAPHS) == 2 and recorded.count(" error ") >= 7
+    assert recorded.strip() in (ROOT / "results/README.md").read_text()

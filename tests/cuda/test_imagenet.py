@@ -73,16 +73,16 @@ def batch(script: ModuleType, folder: Path, decode: str, n: int = 24) -> object:
     samples = script.open_folder(folder).train
     keys = next(script.batches(len(samples), n, 0, 0))
     crops = script.Crops(samples, decode)
-    return script.Crops.batch([crops[key] for key in keys])
+    return script.Crops.collate([crops[key] for key in keys])
 
 
 def test_the_gpu_decodes_what_the_processor_does(script: ModuleType, pictures: Path) -> None:
     files, pixels = batch(script, pictures, "gpu"), batch(script, pictures, "cpu")
-    assert len(files.encoded) == 21  # all but the CMYK ones
-    made = script.decoded_crops(list(files.encoded.values()), CUDA)
+    assert len(files.lengths) == 21  # all but the CMYK ones
+    made = script.decode(files, CUDA).pixels
     assert made.device.type == "cuda" and made.dtype == torch.uint8
-    expected = pixels.pixels[list(files.encoded)].float()
-    assert (made.cpu().float() - expected).abs().mean() < 4  # of 255: whole pixels here
+    difference = (made.cpu().float() - pixels.pixels.float()).abs()
+    assert difference.mean() < 4  # of 255: whole pixels here
 
 
 def trained(script: ModuleType, pictures: Path, precision: str, compiled: bool) -> list[float]:
