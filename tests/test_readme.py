@@ -30,10 +30,10 @@ SHORTER = {  # the same command for fewer iterations, or with what is installed 
         "python generated/imagenet/resnet50_b/train.py --data imagenet --help"
     ),
     **{
-        f"{train} --iterations 200 --batch-size 32": f"{train} --iterations 2 --batch-size 4"
+        f"{train} --iterations 400 --batch-size 16": f"{train} --iterations 2 --batch-size 4"
         for train in (
-            "python generated/imagenet/resnet18_b/train.py --data data/photographs",
-            "python generated/imagenet/resnet50_b/train.py --data data/photographs",
+            "python gentle/imagenet/resnet18_b/train.py --data data/photographs",
+            "python gentle/imagenet/resnet50_b/train.py --data data/photographs",
         )
     },
     f"{TWO_RANKS} --iterations 400 --device cpu --out runs/two-ranks": (
