@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,6 +71,7 @@ def run(script: Script, arguments: Sequence[str]) -> int:
 
 def require_torch() -> None:
     """Raises Failure (exit code 4) where torch or torchvision is not installed."""
-    if missing := [package for package in ("torch", "torchvision") if find_spec(package) is None]:
+    needed = ("torch", "torchvision")
+    if missing := [package for package in needed if importlib.util.find_spec(package) is None]:
         hint = "pip install 'resnet-gen[train]'"
         raise Failure(Problem("torch", f"{' and '.join(missing)} not installed", hint), exit_code=4)

@@ -26,7 +26,7 @@ from conftest import folder, load
 from test_imagenet_tests import untrained
 from test_resume import equal, lines, results, state
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 EXACT = ["--device", "cpu", "--precision", "fp32"]
 DIGITS = ["--data", "digits", "--batch-size", "16"]
 CIFAR_SCRIPT = folder("resnet20") / "train.py"
@@ -90,7 +90,16 @@ def compare(saved: dict[str, Tensor], model: nn.Module, start_state: dict[str, T
         assert (saved[key].float() - expected.float()).norm() <= 1e-2 * moved + 1e-6, key
 
 
-def test_two_ranks_are_one_that_splits_its_batch_cifar(tmp_path: Path) -> None:
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As each rank has: with more, sums round otherwise, and a rate of 0.1 makes much of that."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_two_ranks_are_one_that_splits_its_batch_cifar(tmp_path: Path, one_thread: None) -> None:
     finish(start(CIFAR_SCRIPT, *DIGITS, "--iterations", 4, "--out", tmp_path / "out"))
     s = load(CIFAR_SCRIPT)
     everything, _ = s.load("digits", Path())
@@ -112,7 +121,7 @@ def test_two_ranks_are_one_that_splits_its_batch_cifar(tmp_path: Path) -> None:
 
 
 def test_two_ranks_are_one_that_splits_its_batch_imagenet(
-    tiny: Path, pictures: Path, tmp_path: Path
+    tiny: Path, pictures: Path, tmp_path: Path, one_thread: None
 ) -> None:
     flags = ["--data", pictures, "--workers", 1, "--batch-size", 8, "--iterations", 3]
     finish(start(tiny / "train.py", *flags, "--out", tmp_path / "out"))
@@ -374,6 +383,7 @@ def test_a_restart_does_not_meet_the_dead(
     monkeypatch.setattr(dist, "init_process_group", lambda _, store, **how: stores.append(store))
     monkeypatch.setattr(s, "RANKS", 2)
     monkeypatch.setattr(s, "LOCAL_RANKS", local_ranks)
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
     for restarts in (0, 1):
         monkeypatch.setattr(s, "RESTARTS", restarts)
         s.join_ranks(torch.device("cpu"))
@@ -400,3 +410,14 @@ def test_a_signal_to_another_rank_stops_this_one_at_the_same_step(
         with pytest.raises(SystemExit) as stop:
             s.main()
         assert stop.value.code == 143 and state(out)["progress"]["step"] == 7
+
+
+def test_ranks_that_torchrun_did_not_start_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    s = load(CIFAR_SCRIPT)
+    monkeypatch.setattr(s, "RANKS", 2)
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(SystemExit) as stop:
+        s.join_ranks(torch.device("cpu"))
+    assert stop.value.code == 2 and "start this by torchrun" in capsys.readouterr().err
