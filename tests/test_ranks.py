@@ -26,7 +26,7 @@ from conftest import folder, load
 from test_imagenet_tests import untrained
 from test_resume import equal, lines, results, state
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
 EXACT = ["--device", "cpu", "--precision", "fp32"]
 DIGITS = ["--data", "digits", "--batch-size", "16"]
 CIFAR_SCRIPT = folder("resnet20") / "train.py"
