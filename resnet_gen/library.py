@@ -238,7 +238,7 @@ def recipe(name: str) -> AnyRecipe:
         raise Failure(Problem("training", message, did_you_mean(name, known)))
     document = read_document(path, path.as_posix())
     design = document.data.get("design", "cifar")
-    if design not in (*RECIPES,):
+    if design not in list(RECIPES):
         message = f"{quoted(design)} is not one of {', '.join(RECIPES)}"
         place = document.values.get(("design",))
         raise Failure(document.problem(place, "design", message, did_you_mean(design, RECIPES)))

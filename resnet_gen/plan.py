@@ -101,7 +101,7 @@ def free_memory() -> int | None:
 def may_be_too_large(network: Network, arguments: Sequence[str]) -> bool:
     """Whether the memory is worth a look, which takes seconds, before a run like this."""
     found = re.search(r"--batch-size[ =](\d+)", " ".join(arguments))
-    default = {"cifar": 128}.get(network.spec.design, 256)
+    default = 128 if network.spec.design == "cifar" else 256
     batch_size = min(int(found[1]), 10**9) if found else default
     return memory(network, batch_size, "fp32", 0) > WORTH_A_LOOK
 

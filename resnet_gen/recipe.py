@@ -33,11 +33,11 @@ Patience = Annotated[
     Field(ge=1, le=10**6, description="Validations without a lower error, before the rate drops."),
 ]
 ShorterSide = Annotated[
-    list[Annotated[int, Field(ge=1, le=10**5)]],
+    list[Annotated[int, Field(ge=224, le=10**5)]],
     Field(
         min_length=2,
         max_length=2,
-        description="Least and greatest length of an image's shorter side, of images of 224.",
+        description="Least and greatest length of an image's shorter side, for crops of 224.",
     ),
 ]
 Colour = Annotated[

@@ -60,7 +60,7 @@ def warning(network: Network, script_path: Path, arguments: Sequence[str]) -> st
 def _parse(script: ModuleType, network: Network, arguments: Sequence[str]) -> Namespace:
     given = [str(script.__file__), *arguments]
     if not any(argument.startswith("--data") for argument in arguments):
-        given += ["--data", {"cifar": "cifar10"}.get(network.spec.design, "imagenet")]
+        given += ["--data", "cifar10" if network.spec.design == "cifar" else "imagenet"]
     before, sys.argv = sys.argv, given
     try:
         args: Namespace = script.parse_arguments()

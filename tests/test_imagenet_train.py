@@ -346,6 +346,7 @@ def test_recipes_belong_to_their_design(tmp_path: Path) -> None:
         ("training: cifar-paper\n", "trains networks of the cifar design"),
         ("training: {recipe: imagenet-paper, drops: [10]}\n", "not both"),
         ("training: {recipe: imagenet-paper, shorter_side: [480, 256]}\n", "do not rise"),
+        ("training: {recipe: imagenet-paper, shorter_side: [200, 256]}\n", "at least 224"),
         ("training: {recipe: imagenet-paper, padding: 4}\n", "`padding` is not a key"),
     ):
         with pytest.raises(library.Failure) as failure:
