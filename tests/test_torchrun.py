@@ -1,0 +1,248 @@
+"""Two ranks on the CPU, started by torchrun: the same training as one process that splits its
+batches, the same tests, and one run through signals, deaths and restarts."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from conftest import folder, load
+from test_resume import equal, lines, results, state
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+EXACT = ["--device", "cpu", "--precision", "fp32"]
+DIGITS = ["--data", "digits", "--batch-size", "16"]
+CIFAR_SCRIPT = folder("resnet20") / "train.py"
+
+
+def start(script: Path, *arguments: object, ranks: bool = True, **how: object) -> subprocess.Popen:
+    launch = [*TORCHRUN, *how.pop("launch", ())] if ranks else [sys.executable]
+    command = [*map(str, [*launch, script, *EXACT, *arguments])]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        start_new_session=True, **how,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen, code: int | None = 0) -> tuple[str, str]:
+    try:
+        out, err = process.communicate(timeout=240)
+    except subprocess.TimeoutExpired:
+        process.terminate()  # torchrun ends its ranks, by force after 30 seconds
+        process.communicate()
+        raise
+    assert code is None or process.returncode == code, err[-3_000:]
+    return out, err
+
+
+def wait_for(metrics: Path, count: int) -> None:
+    """Until metrics.jsonl has so many lines."""
+    deadline = time.time() + 120
+    while time.time() < deadline:
+        if metrics.exists() and metrics.read_text().count("\n") >= count:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"no {count} lines in {metrics}")
+
+
+def split_step(
+    model: nn.Module, halves: list[tuple[Tensor, Tensor]], velocity: dict[str, Tensor], rate: float
+) -> float:
+    """One step of SGD on the mean of both halves' gradients; statistics are of the first half.
+
+    The mean of both halves' losses.
+    """
+    gradients, losses = [], []
+    for one, (images, labels) in zip((model, copy.deepcopy(model)), halves, strict=True):
+        one.zero_grad()
+        loss = F.cross_entropy(one(images), labels)
+        loss.backward()
+        losses.append(loss.item())
+        gradients.append({key: p.grad for key, p in one.named_parameters()})
+    with torch.no_grad():
+        for key, p in model.named_parameters():
+            gradient = (gradients[0][key] + gradients[1][key]) / 2
+            velocity[key] = 0.9 * velocity[key] + gradient + 1e-4 * p
+            p.sub_(rate * velocity[key])
+    return sum(losses) / 2
+
+
+def compare(saved: dict[str, Tensor], model: nn.Module, start_state: dict[str, Tensor]) -> None:
+    for key, expected in model.state_dict().items():
+        moved = (expected.float() - start_state[key].float()).norm()
+        assert (saved[key].float() - expected.float()).norm() <= 1e-2 * moved + 1e-6, key
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As each rank has: with more, sums round otherwise, and a rate of 0.1 makes much of that."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_two_ranks_are_one_that_splits_its_batch_cifar(tmp_path: Path, one_thread: None) -> None:
+    finish(start(CIFAR_SCRIPT, *DIGITS, "--iterations", 4, "--out", tmp_path / "out"))
+    s = load(CIFAR_SCRIPT)
+    everything, _ = s.load("digits", Path())
+    images, _ = s.split(everything, 143)
+    mean = images.pixels.mean(dim=0, dtype=torch.float32)
+    torch.manual_seed(0)
+    model = s.Trainer(10, mean, "fp32").model
+    began = {key: value.clone() for key, value in model.state_dict().items()}
+    velocity = {key: torch.zeros_like(p) for key, p in model.named_parameters()}
+    stream = s.batches(len(images.labels), 16, 0, torch.device("cpu"))
+    losses = []
+    for step in range(4):
+        pixels, labels = images.at(next(stream))
+        shown = s.augment(pixels - mean, flip=False).contiguous(memory_format=torch.channels_last)
+        halves = [(shown[:8], labels[:8]), (shown[8:], labels[8:])]
+        losses.append(split_step(model, halves, velocity, s.learning_rate(step, 4)))
+    assert [line["loss"] for line in lines(tmp_path / "out")] == pytest.approx(losses, rel=1e-3)
+    compare(state(tmp_path / "out")["model"], model, began)
+
+
+def test_two_ranks_are_one_that_splits_its_batch_imagenet(
+    tiny: Path, pictures: Path, tmp_path: Path, one_thread: None
+) -> None:
+    flags = ["--data", pictures, "--workers", 1, "--batch-size", 8, "--iterations", 3]
+    finish(start(tiny / "train.py", *flags, "--out", tmp_path / "out"))
+    s = load(tiny / "train.py")
+    samples = s.open_folder(pictures).train
+    torch.manual_seed(0)
+    trainer = s.Trainer(["a", "b", "c", "d"], torch.tensor(s.MEAN)[:, None, None], "fp32")
+    model = trainer.model
+    began = {key: value.clone() for key, value in model.state_dict().items()}
+    velocity = {key: torch.zeros_like(p) for key, p in model.named_parameters()}
+    crops, losses = s.Crops(samples, "cpu"), []
+    for keys in itertools.islice(s.batches(len(samples), 8, 0, 0), 3):
+        batch = crops.collate([crops[key] for key in keys])
+        mirrored = batch.mirrored[:, None, None, None]
+        shown = trainer.centred(torch.where(mirrored, batch.pixels.flip(2), batch.pixels))
+        shown += (255 * batch.colour @ trainer.eigenvectors.T)[:, :, None, None]
+        halves = [(shown[:4], batch.labels[:4]), (shown[4:], batch.labels[4:])]
+        losses.append(split_step(model, halves, velocity, 0.1))
+    assert [line["loss"] for line in lines(tmp_path / "out")] == pytest.approx(losses, rel=1e-3)
+    compare(state(tmp_path / "out")["model"], model, began)
+
+
+def test_stopped_by_a_signal_and_resumed_it_is_the_same_run(tmp_path: Path) -> None:
+    flags = [*DIGITS, "--iterations", 60]
+    finish(start(CIFAR_SCRIPT, *flags, "--out", tmp_path / "whole"))
+    process = start(CIFAR_SCRIPT, *flags, "--out", tmp_path / "part")
+    wait_for(tmp_path / "part/metrics.jsonl", 3)
+    process.terminate()  # torchrun passes it on to both
+    _, err = finish(process, code=None)
+    step = state(tmp_path / "part")["progress"]["step"]
+    for rank in (0, 1):
+        assert f"rank {rank}: stopped at step {step}; --resume goes on" in err
+    finish(start(CIFAR_SCRIPT, *flags, "--out", tmp_path / "part", "--resume"))
+    assert lines(tmp_path / "part") == lines(tmp_path / "whole")
+    assert results(tmp_path / "part") == results(tmp_path / "whole")
+    whole, resumed = state(tmp_path / "whole"), state(tmp_path / "part")
+    assert equal(whole["model"], resumed["model"])
+    assert equal(whole["optimizer"], resumed["optimizer"])
+    assert len(lines(tmp_path / "whole")) == 11  # rank 0's alone: ten validations and step 50
+
+
+def children(process: subprocess.Popen) -> list[int]:
+    """The ranks that torchrun has started."""
+    found = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True
+    )
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def test_a_rank_that_dies_is_restarted_and_the_run_is_finished(
+    tiny: Path, pictures: Path, tmp_path: Path
+) -> None:
+    """--max-restarts: with --resume, all ranks go on from the checkpoint."""
+    flags = ["--data", pictures, "--workers", 1, "--batch-size", 8, "--iterations", 40, "--resume"]
+    finish(start(tiny / "train.py", *flags, "--out", tmp_path / "whole"))
+    out = tmp_path / "out"
+    process = start(tiny / "train.py", *flags, "--out", out, launch=["--max-restarts", "2"])
+    wait_for(out / "metrics.jsonl", 4)
+    os.kill(children(process)[1], signal.SIGKILL)
+    _, err = finish(process)
+    assert err.count("resuming at step ") == 1
+    made = json.loads((out / "results.json").read_text())
+    assert (made["iterations"], made["ranks"]) == (40, 2)
+    assert lines(out)[-1]["step"] == 40
+    assert lines(out) == lines(tmp_path / "whole")
+    assert equal(state(out)["model"], state(tmp_path / "whole")["model"])
+
+
+def test_tests_are_shared_and_no_image_counts_twice(
+    tiny: Path, pictures: Path, tmp_path: Path
+) -> None:
+    (pictures / "val/cat/plain9.jpg").write_bytes(
+        (pictures / "val/cat/plain0.jpg").read_bytes()
+    )  # an odd number
+    try:
+        flags = ["--data", pictures, "--workers", 0]
+        run = [*flags, "--iterations", 60, "--batch-size", 8, "--out", tmp_path / "out"]
+        finish(start(tiny / "train.py", *run))
+        evaluating = [*flags, "--evaluate", tmp_path / "out/checkpoint.pt", "--test"]
+        one_crop, _ = finish(start(tiny / "train.py", *evaluating, "1-crop", ranks=False))
+        alone, _ = finish(start(tiny / "train.py", *evaluating, "10-crop", ranks=False))
+        shared, _ = finish(start(tiny / "train.py", *evaluating, "10-crop"))
+    finally:
+        (pictures / "val/cat/plain9.jpg").unlink()
+    assert shared == alone and "10-crop error" in alone
+    thirteenths = {f"{100 * k / 13:.2f}%" for k in range(14)}
+    assert alone.split()[2] in thirteenths
+    tested = json.loads((tmp_path / "out/results.json").read_text())["test_error"]
+    assert one_crop.startswith(f"1-crop error {tested:.2f}% top-1")  # by two ranks, and by one
+
+
+def test_the_slurm_script_runs_on_two_machines_and_survives_a_death(
+    tmp_path: Path, cli: Callable
+) -> None:
+    """Both are this one: `srun` here starts its command twice, with a rank for each."""
+    flags = ["--device", "cpu", "--precision", "fp32", *DIGITS, "--iterations", 40]
+    result = cli(
+        "train", "resnet20", "--slurm", "--", *flags, "--out", tmp_path / "out", "--resume"
+    )
+    assert result.code == 0 and result.out.count("--resume") == 1
+    (tmp_path / "job.sh").write_text(result.out)
+    programs = {
+        "srun": 'for k in $(seq "$SLURM_NNODES"); do "$@" & done; wait',
+        "scontrol": "echo localhost; echo another",
+        "torchrun": f'exec {sys.executable} -m torch.distributed.run "$@"',
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/usr/bin/env bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {
+        **os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "SLURM_NNODES": "2", "SLURM_GPUS_ON_NODE": "1", "SLURM_JOB_ID": "7",
+        "SLURM_JOB_NODELIST": "machines",
+    }  # fmt: skip
+    process = subprocess.Popen(
+        ["bash", str(tmp_path / "job.sh")], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env=environment, start_new_session=True,
+    )  # fmt: skip
+    wait_for(tmp_path / "out/metrics.jsonl", 3)
+    ranks = subprocess.run(
+        ["pgrep", "-f", f"^{sys.executable}.* -u .*resnet20/train.py"], capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    os.kill(int(ranks.stdout.split()[-1]), signal.SIGKILL)
+    _, err = finish(process)
+    assert "resuming at step " in err
+    assert json.loads((tmp_path / "out/results.json").read_text())["ranks"] == 2
