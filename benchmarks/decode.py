@@ -1,5 +1,7 @@
 """Decoding JPEGs for training: the GPU, as the generated script has it, against the processor.
 
+The processor decodes with one core, and with a worker for each core, beside which a step runs.
+
 On made-up pictures of ImageNet's usual size and weight, 500×375 and about 100 kB: to be run where
 nothing but torch, torchvision and Pillow is installed. Without CUDA, torchvision's decoder for the
 processor stands in for the GPU's.
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -55,9 +58,21 @@ def main() -> None:
         keys = [(k % FILES, next(numbers)[1]) for k in range(args.batch_size)]
         files = script.Crops.collate([script.Crops(samples, "gpu")[key] for key in keys])
         one_core = script.Crops(samples, "cpu")
+        beside = torch.cuda.Stream() if device.type == "cuda" else None
+        cores = os.cpu_count() or 1
+        batches = [keys] * (4 * cores)
+        workers = argparse.Namespace(workers=cores)
+
+        def all_cores() -> float:
+            loader = script.loader(
+                one_core, workers, batch_sampler=batches, collate_fn=script.Crops.collate
+            )
+            return timing.timed(lambda: list(loader))() / len(batches)
+
         turns: dict[str, Callable[[], float]] = {
             "processor, one core": timing.timed(lambda: [one_core[key] for key in keys]),
-            f"decoded by {device.type}": timing.timed(lambda: script.decode(files, device)),
+            f"processor, {cores} workers": all_cores,
+            f"decoded by {device.type}": timing.timed(lambda: script.decode(files, device, beside)),
         }
         for turn in turns.values():
             turn()

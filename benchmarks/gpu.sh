@@ -11,8 +11,8 @@
 # SECONDS  in which to stop; 510 unless told: what is running may take some more to stop
 #
 # Needs torch, torchvision, numpy, Pillow and pytest; resnet-gen itself is not needed.
-# WORK (default ~/.cache/resnet-gen-gpu) keeps what is done. REHEARSE=4 makes runs of 4 iterations,
-# and works without a GPU.
+# WORK (default ~/.cache/resnet-gen-gpu) keeps what is done, unfinished runs too: these are lost with
+# the machine. REHEARSE=4 makes runs of 4 iterations, and works without a GPU.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
@@ -27,7 +27,7 @@ exec > >(tee -a "$out/log.txt") 2>&1
 if [[ -n ${REHEARSE:-} ]]; then
     machine=rehearsal iterations=${REHEARSE} rounds=1 seconds=0.1 few=2 device=cpu
 else
-    machine=$($python -c 'import torch; print(torch.cuda.get_device_name().lower().replace(" ", "-"))') ||
+    machine=$("$python" -c 'import torch; print(torch.cuda.get_device_name().lower().replace(" ", "-"))') ||
         { echo "there is no CUDA device here"; exit 4; }
     iterations=64000 rounds=7 seconds=0.5 few=200 device=cuda
 fi
@@ -46,7 +46,8 @@ stage() {
     [[ -e $work/done/$name ]] && return
     ((left > 20)) || { late=1; return; }
     echo "== $name ($left s left)"
-    timeout --signal=TERM --kill-after=15 "$((left - 15))" "$@" 2>&1 | tee "$work/logs/$name.txt" | tail -n 25
+    limit=$((left - 15))
+    "$@" 2>&1 | tee "$work/logs/$name.txt" | tail -n 25
     status=${PIPESTATUS[0]}
     if ((status == 0)); then
         touch "$work/done/$name"
@@ -60,10 +61,22 @@ stage() {
     pack
 }
 
+# limited SIGNAL SECONDS COMMAND...: that and no longer; by force if it does not heed the signal.
+limited() { timeout --signal="$1" --kill-after=15 "$2" "${@:3}"; }
+
+# Interrupted, pytest still tells what failed. Not tried again: the time is better spent on the rest.
+tests() {
+    limited INT $((limit < 330 ? limit : 330)) "$python" -m pytest -v --tb=short --durations=10 \
+        -p no:cacheprovider -c /dev/null --rootdir . --confcutdir tests/cuda tests/cuda
+    local status=$?
+    touch "$work/done/tests"
+    return $status
+}
+
 restore() {
     [[ -d $cifar/cifar-10-batches-py ]] && { mkdir -p "$data"; cp -r "$cifar/cifar-10-batches-py" "$data/"; return; }
     mkdir -p "$work/parts"
-    cp -f "$cifar"/* "$work/parts/" && $python "$work/parts/restore" "$data"
+    cp -f "$cifar"/* "$work/parts/" && "$python" "$work/parts/restore" "$data"
 }
 
 # run NETWORK SEED ITERATIONS: one recorded run, resumed if it was stopped.
@@ -72,7 +85,7 @@ run() {
     local run=$name-$length-$machine-seed$seed
     local folder=$work/runs/$run record=$results/cifar10/$run
     ((length < 2000)) && record=$results/benchmarks/gpu/$run  # it shows that it runs, no more
-    $python "generated/cifar/$name/train.py" --data cifar10 --root "$data" --out "$folder" \
+    limited TERM "$limit" "$python" "generated/cifar/$name/train.py" --data cifar10 --root "$data" --out "$folder" \
         --iterations "$length" --seed "$seed" --resume
     local status=$?
     ((status == 0)) && mkdir -p "$record" && cp "$folder"/{metrics.jsonl,results.json} "$record/"
@@ -83,45 +96,42 @@ run() {
 bench() {
     local name=$1
     shift
-    $python "benchmarks/$name.py" "$@"
+    limited TERM "$limit" "$python" "benchmarks/$name.py" "$@"
     local status=$?
     mkdir -p "$results/benchmarks"
     ((status == 0)) && cp "results/benchmarks/$name-$device.json" "$results/benchmarks/"
     return $status
 }
-export -f run bench
-export python data work results machine device
-
-late= failed=
+late='' failed=''
 [[ -d $data/cifar-10-batches-py ]] || restore || echo "CIFAR-10 is not complete"
-stage tests $python -m pytest -q -p no:cacheprovider -c /dev/null --rootdir . --confcutdir tests/cuda tests/cuda
+stage tests tests
 if [[ ! -d $data/cifar-10-batches-py ]]; then
     echo "== call this again with the other images"
     pack
     exit 0
 fi
-step="bench training_step --root '$data' --rounds $rounds --seconds $seconds --networks"
-stage step-20 bash -c "$step resnet20"
-stage resnet20-0 bash -c "run resnet20 0 $iterations"
-stage resnet56-0 bash -c "run resnet56 0 $iterations"
-stage resnet110-0 bash -c "run resnet110 0 $iterations"
-stage resnet1202 bash -c "run resnet1202 0 $few"
-stage step-56 bash -c "$step resnet56"
-stage step-110 bash -c "$step resnet110"
-stage models bash -c "bench models --rounds $rounds"
-imagenet="bench imagenet_step --rounds $rounds --seconds $seconds --networks"
-stage imagenet-50 bash -c "$imagenet resnet50_v1_5"
-stage decode bash -c "bench decode --rounds $rounds"
+step=(bench training_step --root "$data" --rounds "$rounds" --seconds "$seconds" --networks)
+stage step-20 "${step[@]}" resnet20
+stage resnet20-0 run resnet20 0 "$iterations"
+stage resnet56-0 run resnet56 0 "$iterations"
+stage resnet110-0 run resnet110 0 "$iterations"
+stage resnet1202 run resnet1202 0 "$few"
+stage step-56 "${step[@]}" resnet56
+stage step-110 "${step[@]}" resnet110
+stage models bench models --rounds "$rounds"
+imagenet=(bench imagenet_step --rounds "$rounds" --seconds "$seconds" --networks)
+stage imagenet-50 "${imagenet[@]}" resnet50_v1_5
+stage decode bench decode --rounds "$rounds"
 for name in resnet18_b resnet152_v1_5 resnet34_b resnet101_v1_5; do
-    stage imagenet-$name bash -c "$imagenet $name"
+    stage "imagenet-$name" "${imagenet[@]}" "$name"
 done
-for seed in 1 2; do stage resnet20-$seed bash -c "run resnet20 $seed $iterations"; done
+for seed in 1 2; do stage "resnet20-$seed" run resnet20 "$seed" "$iterations"; done
 for name in resnet32 resnet44 plain20 plain32 plain44 plain56; do
-    stage $name-0 bash -c "run $name 0 $iterations"
+    stage "$name-0" run "$name" 0 "$iterations"
 done
 for seed in 1 2 3 4; do
     for name in resnet56 resnet110 resnet20 resnet32 resnet44; do
-        stage $name-$seed bash -c "run $name $seed $iterations"
+        stage "$name-$seed" run "$name" "$seed" "$iterations"
     done
 done
 pack

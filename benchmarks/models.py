@@ -66,6 +66,7 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     on_cuda = device.type == "cuda"
     torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = False  # fp32 is to mean fp32
     batch_size = args.batch_size or (256 if on_cuda else 8)
     images = torch.randn(batch_size, 3, SIZE, SIZE, device=device)
     images = images.contiguous(memory_format=torch.channels_last)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -74,6 +75,8 @@ def generated_step(script: ModuleType, images: tuple, *, graph: bool, compiled: 
     def train_step() -> None:
         trainer.train_step(images, indices, True)
 
+    if compiled and not graph:
+        trainer.model.compile(dynamic=False)
     if graph:
         iterations = script.COMPILE_FROM if compiled else 0  # as_cuda_graph decides by it
         train_step = script.as_cuda_graph(train_step, trainer.model, iterations)
@@ -112,6 +115,8 @@ def ladder(name: str, root: Path, device: torch.device) -> dict[str, Step]:
     if device.type == "cuda":
         steps["+ CUDA graph"] = generated_step(**like, graph=True, compiled=False)
         steps["+ compiled blocks"] = generated_step(**like, graph=True, compiled=True)
+    elif shutil.which("g++"):
+        steps["+ compiled (with AMX)"] = generated_step(**like, graph=False, compiled=True)
     return steps
 
 

@@ -5,8 +5,13 @@ tests/cuda has the same on a GPU.
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
+import json
+import shutil
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -166,3 +171,72 @@ def test_compiled_blocks_train_alike(
     fused = steps(script, captured(script, 64_000), n=3)
     assert counted() == 5
     assert torch.allclose(torch.tensor(plain[0]), torch.tensor(fused[0]), rtol=1e-4)
+
+
+@pytest.fixture
+def amx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the processor had AMX, and a C++ compiler were here."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+
+
+@pytest.mark.parametrize(
+    ("how", "changed"),
+    [
+        ("compiled", {}),
+        ("eager", {"eager": True}),
+        ("eager", {"precision": "fp32"}),
+        ("eager", {"iterations": 9_999}),
+        ("captured", {"device": torch.device("cuda")}),
+        ("captured", {"device": torch.device("cuda"), "iterations": 1, "precision": "fp32"}),
+        ("eager", {"device": torch.device("cuda"), "eager": True}),
+    ],
+)
+def test_how_steps_are_run(
+    script: ModuleType, amx: None, monkeypatch: pytest.MonkeyPatch, how: str, changed: dict
+) -> None:
+    given = {"device": CPU, "eager": False, "precision": "bf16", "iterations": 10_000}
+    args = argparse.Namespace(**given | changed)
+    assert script.fast_path(args) == how
+    monkeypatch.setattr(script, "RANKS", 2)
+    assert script.fast_path(args) == "eager"
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "found"), [(torch.cpu, "get_capabilities", {}), (shutil, "which", None)]
+)
+def test_without_amx_or_a_compiler_the_cpu_runs_eagerly(
+    script: ModuleType, amx: None, monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType, name: str, found: object,
+) -> None:  # fmt: skip
+    args = argparse.Namespace(device=CPU, eager=False, precision="bf16", iterations=10_000)
+    assert script.fast_path(args) == "compiled"
+    monkeypatch.setattr(module, name, lambda *_: found)
+    assert script.fast_path(args) == "eager"
+
+
+@looks_at_gradients
+def test_a_compiled_run_on_a_cpu_is_the_eager_one(
+    script: ModuleType, amx: None, counted: Callable[[], int], signals: None,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:  # fmt: skip
+    """One graph, whatever is validated between; the same losses, and the same names."""
+    monkeypatch.setattr(script, "COMPILE_FROM", 20)
+    command = ["train.py", "--data", "digits", "--device", "cpu", "--batch-size", "16"]
+    command += ["--iterations", "20", "--precision", "bf16", "--out"]
+    losses = []
+    for how, flags in (("eager", ["--eager"]), ("compiled", [])):
+        monkeypatch.setattr(sys, "argv", [*command, str(tmp_path / how), *flags])
+        assert counted() == 0
+        script.main()
+        made = (tmp_path / how / "metrics.jsonl").read_text().splitlines()
+        losses.append([json.loads(line)["loss"] for line in made])
+        results = json.loads((tmp_path / how / "results.json").read_text())
+        assert results["eager"] == (how == "eager")
+    assert counted() == 1
+    assert len(losses[0]) == 10 and losses[1] == pytest.approx(losses[0], rel=0.05)
+    eager, compiled = (
+        torch.load(tmp_path / how / "checkpoint.pt", weights_only=True)["model"]
+        for how in ("eager", "compiled")
+    )
+    assert list(compiled) == list(eager)

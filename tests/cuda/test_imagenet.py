@@ -51,8 +51,12 @@ def script() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("pictures"), height=300)
+
+
+def make(root: Path, height: int) -> Path:
     """Three classes that differ in colour, in soft noise; of each, one grey and one CMYK."""
-    root = tmp_path_factory.mktemp("pictures")
+    width = height * 4 // 3
     generator = torch.Generator().manual_seed(0)
     for label, colour in enumerate(("red", "green", "blue")):
         for part, count in (("train", 8), ("val", 4)):
@@ -61,9 +65,9 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for k in range(count):
                 noise = torch.randn(1, 3, 9, 12, generator=generator) * 30 + 100
                 noise[0, label] += 60
-                pixels = F.interpolate(noise, (300, 400), mode="bicubic")[0].clamp(0, 255)
-                content = pixels.to(torch.uint8).permute(1, 2, 0).flatten().tolist()
-                image = Image.frombytes("RGB", (400, 300), bytes(content))
+                pixels = F.interpolate(noise, (height, width), mode="bicubic")[0].clamp(0, 255)
+                content = pixels.to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+                image = Image.fromarray(content)
                 mode = {0: "L", 1: "CMYK"}.get(k, "RGB") if part == "train" else "RGB"
                 image.convert(mode).save(folder / f"{k}.jpg", quality=95)
     return root
@@ -76,13 +80,22 @@ def batch(script: ModuleType, folder: Path, decode: str, n: int = 24) -> object:
     return script.Crops.collate([crops[key] for key in keys])
 
 
-def test_the_gpu_decodes_what_the_processor_does(script: ModuleType, pictures: Path) -> None:
-    files, pixels = batch(script, pictures, "gpu"), batch(script, pictures, "cpu")
+@pytest.mark.filterwarnings("error:the CPU decodes")
+@pytest.mark.parametrize(("height", "at_once"), [(300, 32), (1_500, 5)])
+def test_the_gpu_decodes_what_the_processor_does(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, height: int, at_once: int
+) -> None:
+    """In one part and in several, on the stream of the training and on one beside it."""
+    monkeypatch.setattr(script, "DECODE_AT_ONCE", at_once)
+    folder = make(tmp_path, height)
+    files, pixels = batch(script, folder, "gpu"), batch(script, folder, "cpu")
     assert len(files.lengths) == 21  # all but the CMYK ones
-    made = script.decode(files, CUDA).pixels
-    assert made.device.type == "cuda" and made.dtype == torch.uint8
-    difference = (made.cpu().float() - pixels.pixels.float()).abs()
-    assert difference.mean() < 4  # of 255: whole pixels here
+    for beside in (None, torch.cuda.Stream()):
+        for _ in range(3):
+            made = script.decode(files, CUDA, beside).pixels
+            assert made.device.type == "cuda" and made.dtype == torch.uint8
+            difference = (made.cpu().float() - pixels.pixels.float()).abs()
+            assert difference.flatten(1).mean(dim=1).max() < 4  # of 255: whole pixels here
 
 
 def trained(script: ModuleType, pictures: Path, precision: str, compiled: bool) -> list[float]:
@@ -109,8 +122,9 @@ def test_the_compiled_step_has_the_losses_of_the_eager_one(
 ) -> None:
     torch.backends.cudnn.allow_tf32 = False
     eager, compiled = (trained(script, pictures, precision, c) for c in (False, True))
-    assert eager[-1] < eager[0]
-    assert torch.allclose(torch.tensor(compiled), torch.tensor(eager), rtol=tolerance, atol=0.02)
+    assert eager[-1] < eager[0] and compiled[-1] < compiled[0]
+    first = torch.tensor(compiled[:3]), torch.tensor(eager[:3])  # differences grow with each step
+    assert torch.allclose(*first, rtol=tolerance, atol=0.02)
 
 
 def run(*arguments: object, ranks: int = 0) -> subprocess.CompletedProcess[str]:
@@ -130,9 +144,11 @@ def test_a_run_and_the_papers_tests(pictures: Path, tmp_path: Path, decode: str)
     flags = ["--data", pictures, "--out", tmp_path, "--batch-size", 8, "--decode", decode]
     done = run(*flags, "--iterations", 40)
     assert done.returncode == 0, done.stderr
+    assert "the CPU decodes" not in done.stderr
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["precision"] == "bf16" and not results["eager"] and results["bad_images"] == 0
-    assert results["test_error"] < 50  # chance has 67
+    assert results["decode"] == decode
+    assert results["best_val_error"] < 50  # chance has 67
     for test in ("1-crop", "10-crop", "multi-scale"):
         done = run("--data", pictures, "--evaluate", tmp_path / "best.pt", "--test", test)
         assert done.returncode == 0 and f"{test} error " in done.stdout, done.stderr
