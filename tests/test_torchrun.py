@@ -203,7 +203,7 @@ def test_tests_are_shared_and_no_image_counts_twice(
         shared, _ = finish(start(tiny / "train.py", *evaluating, "10-crop"))
     finally:
         (pictures / "val/cat/plain9.jpg").unlink()
-    assert shared == alone and "10-crop error" in alone
+    assert shared.endswith(alone) and alone.startswith("10-crop error")  # after older gloo's lines
     thirteenths = {f"{100 * k / 13:.2f}%" for k in range(14)}
     assert alone.split()[2] in thirteenths
     tested = json.loads((tmp_path / "out/results.json").read_text())["test_error"]
