@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 import pytest
+from PIL import Image
 
 import photographs
 from resnet_gen import cli as command_line
@@ -135,3 +136,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Real pictures in train/ (24) and val/ (12): see photographs.py."""
     return photographs.make(tmp_path_factory.mktemp("pictures"), train=6, validation=3)
+
+
+def image_folder(root: Path, parts: tuple[str, ...] = ("train", "val")) -> Path:
+    """Two classes of six small pictures in each part."""
+    for part in parts:
+        for k, name in enumerate(("cat", "dog")):
+            (root / part / name).mkdir(parents=True)
+            for index in range(6):
+                colour = (40 * index, 255 * k, 100)
+                Image.new("RGB", (40, 24), colour).save(root / part / name / f"{index}.png")
+    return root

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import NAMES, ROOT, load
-from test_train import cifar_like
+from test_cifar_data import cifar_like
 
 README = (ROOT / "README.md").read_text()
 BIN = Path(sys.executable).parent
