@@ -115,10 +115,12 @@ def _time(network: Network, script: ModuleType, args: Namespace, validated: int)
     every = min(script.EVALUATE_EVERY, max(1, args.iterations // 10))
     evaluations = validation * validated * (args.iterations // every)
     seconds = plan.duration(step * args.iterations + evaluations)
-    how = "eager"
-    if args.device.type == "cuda" and not args.eager:
-        how = "not compiled" if network.spec.design == "imagenet" else "replayed, not compiled"
-    reading = "; reading images comes on top" if network.spec.design == "imagenet" else ""
+    if network.spec.design == "imagenet":
+        compiles = args.device.type == "cuda" and not args.eager
+        how, reading = "compiled" if compiles else "eager", "; reading images comes on top"
+    else:
+        how, reading = script.fast_path(args), ""
+    how = {"captured": "replayed, not compiled", "compiled": "not compiled"}.get(how, how)
     return (
         f"time           about {seconds}: {1e3 * step:,.1f} ms for each step "
         f"({args.device.type}, {args.precision}, {how}), and the validations{reading}"
@@ -155,7 +157,7 @@ def _timed_cifar(network: Network, script: ModuleType, args: Namespace) -> tuple
     def train_step() -> None:
         trainer.train_step(images, indices, True)
 
-    if device.type == "cuda" and not args.eager:
+    if script.fast_path(args) == "captured":
         train_step = script.as_cuda_graph(train_step, trainer.model, 0)
 
     step = _settled(train_step, device)

@@ -57,9 +57,7 @@ def new_spec(
             lines.append(
                 ("stride_in", "conv1x1", "the authors' release; conv3x3 is torchvision's v1.5")
             )
-        lines.append(
-            ("training", DEFAULT_RECIPES[design], "a recipe in specs/recipes/, or a mapping")
-        )
+        lines.append(training)
     else:
         n = (depth - 2) // 6
         lines += [
