@@ -65,14 +65,9 @@ def generated(name: str, batch_size: int, device: torch.device, precision: str, 
         trainer.model.compile(dynamic=False)
     size = (batch_size, IMAGE_SIZE, IMAGE_SIZE, 3)
     labels = torch.arange(batch_size, device=device) % CLASSES
-    batch = script.Batch(
-        torch.randint(256, size, dtype=torch.uint8, device=device),
-        labels,
-        labels % 2 == 0,
-        torch.zeros(batch_size, 3, device=device),
-        *([], [], torch.empty(0, dtype=torch.uint8), {}, []),
-    )
-    return lambda: trainer.train_step(batch)
+    pixels = torch.randint(256, size, dtype=torch.uint8, device=device)
+    colour = torch.zeros(batch_size, 3, device=device)
+    return lambda: trainer.train_step(pixels, labels, labels % 2 == 0, colour)
 
 
 def main() -> None:

@@ -132,11 +132,10 @@ def _timed_imagenet(network: Network, script: ModuleType, args: Namespace) -> tu
     spec, n = network.spec, args.batch_size
     pixels = torch.randint(256, (n, spec.image_size, spec.image_size, 3), dtype=torch.uint8)
     labels = torch.arange(n) % spec.classes
-    colour, none = torch.zeros(n, 3), torch.empty(0, dtype=torch.uint8)
-    batch = script.Batch(pixels, labels, labels % 2 == 0, colour, [], [], none, {}, [])
+    batch = (pixels, labels, labels % 2 == 0, torch.zeros(n, 3))
     mean = torch.tensor(script.MEAN, device=args.device)[:, None, None]
     trainer = script.Trainer([str(k) for k in range(spec.classes)], mean, args.precision)
-    step = _settled(lambda: trainer.train_step(batch), args.device)
+    step = _settled(lambda: trainer.train_step(*batch), args.device)
     trainer.model.eval()
     shown = pixels[:16]
     with torch.inference_mode():

@@ -11,7 +11,7 @@ import torch
 import torchvision.transforms.functional as T
 
 from conftest import folder, image_folder, load
-from test_train import run
+from test_train_runs import run
 
 
 @pytest.fixture(scope="module")

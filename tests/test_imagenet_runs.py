@@ -75,8 +75,8 @@ def test_resumed_is_uninterrupted_bit_for_bit(
     part = tmp_path / "part"
     steps = script.Trainer.train_step
 
-    def stop_at_17(trainer: object, batch: object) -> None:
-        steps(trainer, batch)
+    def stop_at_17(trainer: object, *batch: object) -> None:
+        steps(trainer, *batch)
         stop_at_17.calls += 1  # type: ignore[attr-defined]
         if stop_at_17.calls == 17:  # type: ignore[attr-defined]
             os.kill(os.getpid(), signal.SIGTERM)
@@ -134,17 +134,24 @@ def test_images_that_do_not_decode_are_not_counted_as_wrong(
     assert bad == [str(broken)]
 
 
-def test_the_next_image_takes_a_bad_ones_place(
+def test_another_image_takes_a_bad_ones_place(
     script: ModuleType, pictures: Path, tmp_path: Path
 ) -> None:
-    samples = list(script.open_folder(pictures).train[:3])
-    samples[0] = samples[1] = (str(tmp_path / "nothing.jpg"), 0)
-    crop = script.Crop(100, 0.5, 0.5, False, [0, 0, 0])
-    content, label, _, index, bad = script.Crops(samples, "cpu", attempts=3)[0, crop]
-    assert (bad, index) == ([0, 1], 2) and label == samples[2][1]
-    assert torch.equal(content, script.Crops(samples, "cpu")[2, crop][0])
-    _, label, _, _, bad = script.Crops(samples[:2], "cpu", attempts=3)[1, crop]
-    assert (bad, label) == ([1, 0, 1], script.NO_LABEL)  # none decodes: it ends
+    class Args:
+        skip_bad_images = True
+
+    samples = list(script.open_folder(pictures).train[-4:])
+    samples[0] = samples[2] = (str(tmp_path / "nothing.jpg"), 0)
+    crops, crop = script.Crops(samples, "cpu"), script.Crop(100, 0.5, 0.5, False, [0, 0, 0])
+    batch, bad = crops.collate([crops[k, crop] for k in range(4)]), list[str]()
+    assert batch.labels.tolist() == [script.BAD, 3, script.BAD, 3]
+    made = script.without_bad(batch, samples, bad, Args)
+    assert bad == [samples[0][0]] and made.labels.tolist() == [3, 3, 3, 3]
+    assert torch.equal(made.pixels, batch.pixels[[1, 1, 1, 3]])
+    assert script.without_bad(made, samples, bad, Args) is made
+    with pytest.raises(SystemExit) as stop:
+        script.without_bad(crops.collate([crops[0, crop]]), samples, bad, Args)
+    assert stop.value.code == 2
 
 
 def test_mistakes_are_one_line(
@@ -200,14 +207,12 @@ def test_a_test_folder_is_tested_on_once(
     assert (results["validated_on"], results["tested_on"]) == ("test", "test")
 
 
-def test_many_bad_files_in_a_row_end_the_run(
-    run: Callable, tmp_path: Path, capsys: Capture
-) -> None:
+def test_a_batch_of_bad_files_ends_the_run(run: Callable, tmp_path: Path, capsys: Capture) -> None:
     data = photographs.make(tmp_path / "data", train=2, validation=1)
     for path in (data / "train").glob("*/*"):
         path.write_bytes(b"")
     assert run("--out", tmp_path / "out", "--skip-bad-images", data=data) == 2
-    assert "100 files one after another do not decode" in capsys.readouterr().err
+    assert "no image of a batch decodes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

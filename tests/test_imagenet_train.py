@@ -77,7 +77,7 @@ def test_the_rate_drops_as_torchs_own_plateau_schedule(
     shown = iter(errors)
     monkeypatch.setattr(s, "errors", lambda *_: (next(shown), 0.0))
     monkeypatch.setattr(s, "EVALUATE_EVERY", 1)
-    monkeypatch.setattr(s.Trainer, "train_step", lambda self, batch: None)
+    monkeypatch.setattr(s.Trainer, "train_step", lambda self, *batch: None)
     flags = f"train.py --data {pictures} --iterations {len(errors)} --batch-size 2 --workers 0"
     monkeypatch.setattr("sys.argv", [*flags.split(), "--out", str(tmp_path)])
     s.main()
@@ -101,12 +101,12 @@ def test_a_crop_is_torchvisions(script: ModuleType, pictures: Path) -> None:
         whole = stored.convert("RGB")
     for shorter, left, top in ((256, 0.0, 0.0), (300, 0.5, 1.0), (480, 1.0, 0.3)):
         crop = script.Crop(shorter, left, top, False, [0, 0, 0])
-        content, label, _, _, bad = script.Crops([(sample, 7)], "cpu")[0, crop]
+        content, label, _, _ = script.Crops([(sample, 7)], "cpu")[0, crop]
         resized = T.resize(whole, shorter)
         x, y = round(left * (resized.width - 224)), round(top * (resized.height - 224))
         expected = T.pil_to_tensor(T.crop(resized, y, x, 224, 224)).permute(1, 2, 0)
         difference = (content.float() - expected.float()).abs()
-        assert content.shape == (224, 224, 3) and (label, bad) == (7, [])
+        assert content.shape == (224, 224, 3) and label == 7
         assert difference.mean() < 2  # of 255: half a pixel's shift at most
 
 
@@ -177,7 +177,7 @@ def test_crops_that_a_device_decodes_are_those_of_the_cpu(
     monkeypatch.setattr(script, "DECODE_AT_ONCE", 5)
     made = script.decode(files, torch.device("cpu"))
     assert made.pixels.dtype == torch.uint8 and made.pixels.shape == pixels.pixels.shape
-    assert not made.lengths and made.bad == []
+    assert not made.lengths
     for k in places:
         crop = made.pixels[k]
         image = script.read_image(paths[k])
@@ -220,13 +220,11 @@ def test_files_that_the_gpu_cannot_decode_are_decoded_by_the_cpu_or_named(
 
     monkeypatch.setattr(script, "decode_jpeg", poor_decoder)
     made = script.decode(whole, device)
-    assert torch.equal(made.pixels, expected.pixels) and made.bad == []
+    assert torch.equal(made.pixels, expected.pixels)
+    assert made.labels.tolist() == [0, 1, 2, 3, 4]
     made = script.decode(script.Crops.collate([crops[key] for key in keys]), device)
-    assert made.bad == [5] and torch.equal(made.pixels[:5], expected.pixels)
-    (same,) = [k for k in range(5) if torch.equal(made.pixels[5], made.pixels[k])]
-    assert made.labels[5] == made.labels[same]  # another one takes its place
-    made = script.decode(script.Crops.collate([crops[keys[5]]]), device)
-    assert made.bad == [5] and made.labels.tolist() == [script.NO_LABEL]
+    assert torch.equal(made.pixels[:5], expected.pixels)
+    assert made.labels.tolist() == [0, 1, 2, 3, 4, script.BAD]
 
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError
@@ -284,8 +282,6 @@ def test_two_steps_are_sgd_on_the_papers_images(tiny_script: ModuleType, tiny: P
     pixels = torch.randint(256, (4, 64, 64, 3), dtype=torch.uint8)
     labels, mirrored = torch.tensor([0, 1, 2, 0]), torch.tensor([True, False, True, False])
     colour = 0.1 * torch.randn(4, 3) * torch.tensor(s.EIGENVALUES)
-    none = torch.empty(0, dtype=torch.uint8)
-    batch = s.Batch(pixels, labels, mirrored, colour, [], [], none, {}, [])
     images = torch.empty(4, 3, 64, 64)
     for k in range(4):
         image = pixels[k].permute(2, 0, 1).float()
@@ -299,7 +295,7 @@ def test_two_steps_are_sgd_on_the_papers_images(tiny_script: ModuleType, tiny: P
     for rate in (0.1, 0.05):
         group["lr"].fill_(rate)
         trainer.sums.zero_()
-        trainer.train_step(batch)
+        trainer.train_step(pixels, labels, mirrored, colour)
         loss, error = trainer.sums
         scores = reference(images.contiguous(memory_format=torch.channels_last))
         expected = torch.nn.functional.cross_entropy(scores, labels)

@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -28,8 +29,18 @@ DIGITS = ["--data", "digits", "--batch-size", "16"]
 CIFAR_SCRIPT = folder("resnet20") / "train.py"
 
 
+def free_port() -> str:
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        return str(listener.getsockname()[1])
+
+
 def start(script: Path, *arguments: object, ranks: bool = True, **how: object) -> subprocess.Popen:
-    launch = [*TORCHRUN, *how.pop("launch", ())] if ranks else [sys.executable]
+    launch = (
+        [*TORCHRUN, "--master_port", free_port(), *how.pop("launch", ())]
+        if ranks
+        else [sys.executable]
+    )
     command = [*map(str, [*launch, script, *EXACT, *arguments])]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
@@ -49,14 +60,14 @@ def finish(process: subprocess.Popen, code: int | None = 0) -> tuple[str, str]:
     return out, err
 
 
-def wait_for(metrics: Path, count: int) -> None:
-    """Until metrics.jsonl has so many lines."""
+def wait_for(metrics: Path, count: int, process: subprocess.Popen) -> None:
+    """Until metrics.jsonl of a run that goes on has so many lines."""
     deadline = time.time() + 120
-    while time.time() < deadline:
-        if metrics.exists() and metrics.read_text().count("\n") >= count:
-            return
+    while not metrics.exists() or metrics.read_text().count("\n") < count:
+        if time.time() > deadline or process.poll() is not None:
+            os.killpg(process.pid, signal.SIGTERM)
+            raise AssertionError(f"no {count} lines in {metrics}:\n{process.communicate()[1]}")
         time.sleep(0.05)
-    raise AssertionError(f"no {count} lines in {metrics}")
 
 
 def split_step(
@@ -145,7 +156,7 @@ def test_stopped_by_a_signal_and_resumed_it_is_the_same_run(tmp_path: Path) -> N
     flags = [*DIGITS, "--iterations", 60]
     finish(start(CIFAR_SCRIPT, *flags, "--out", tmp_path / "whole"))
     process = start(CIFAR_SCRIPT, *flags, "--out", tmp_path / "part")
-    wait_for(tmp_path / "part/metrics.jsonl", 3)
+    wait_for(tmp_path / "part/metrics.jsonl", 3, process)
     process.terminate()  # torchrun passes it on to both
     _, err = finish(process, code=None)
     step = state(tmp_path / "part")["progress"]["step"]
@@ -176,7 +187,7 @@ def test_a_rank_that_dies_is_restarted_and_the_run_is_finished(
     finish(start(tiny / "train.py", *flags, "--out", tmp_path / "whole"))
     out = tmp_path / "out"
     process = start(tiny / "train.py", *flags, "--out", out, launch=["--max-restarts", "2"])
-    wait_for(out / "metrics.jsonl", 4)
+    wait_for(out / "metrics.jsonl", 4, process)
     os.kill(children(process)[1], signal.SIGKILL)
     _, err = finish(process)
     assert err.count("resuming at step ") == 1
@@ -219,10 +230,10 @@ def test_the_slurm_script_runs_on_two_machines_and_survives_a_death(
         "train", "resnet20", "--slurm", "--", *flags, "--out", tmp_path / "out", "--resume"
     )
     assert result.code == 0 and result.out.count("--resume") == 1
-    (tmp_path / "job.sh").write_text(result.out)
+    (tmp_path / "job.sh").write_text(result.out.replace("29500", free_port()))
     programs = {
         "srun": 'for k in $(seq "$SLURM_NNODES"); do "$@" & done; wait',
-        "scontrol": "echo localhost; echo another",
+        "scontrol": "echo localhost; seq 100000",  # more than a pipe holds
         "torchrun": f'exec {sys.executable} -m torch.distributed.run "$@"',
     }
     for name, text in programs.items():
@@ -237,7 +248,7 @@ def test_the_slurm_script_runs_on_two_machines_and_survives_a_death(
         ["bash", str(tmp_path / "job.sh")], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, env=environment, start_new_session=True,
     )  # fmt: skip
-    wait_for(tmp_path / "out/metrics.jsonl", 3)
+    wait_for(tmp_path / "out/metrics.jsonl", 3, process)
     ranks = subprocess.run(
         ["pgrep", "-f", f"^{sys.executable}.* -u .*resnet20/train.py"], capture_output=True,
         text=True, check=True,

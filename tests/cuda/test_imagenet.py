@@ -110,7 +110,7 @@ def trained(script: ModuleType, pictures: Path, precision: str, compiled: bool) 
     images, losses = batch(script, pictures, "cpu"), []
     for _ in range(10):
         trainer.sums.zero_()
-        trainer.train_step(images)
+        trainer.train_step(*images[:4])
         losses.append(trainer.sums[0].item())
     assert all("_orig_mod" not in key for key in trainer.model.state_dict())
     return losses
