@@ -12,7 +12,6 @@ processor stands in for the GPU's.
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import tempfile
 from collections.abc import Callable
@@ -54,23 +53,19 @@ def main() -> None:
         paths = pictures(Path(folder))
         kilobytes = sum(Path(path).stat().st_size for path in paths) / len(paths) / 1_000
         samples = [(path, 0) for path in paths]
-        numbers = itertools.chain.from_iterable(script.batches(len(paths), 1, 0, 0))
-        keys = [(k % FILES, next(numbers)[1]) for k in range(args.batch_size)]
-        files = script.Crops.collate([script.Crops(samples, "gpu")[key] for key in keys])
-        one_core = script.Crops(samples, "cpu")
+        n = args.batch_size
+        files = script.Crops(samples, 0, "gpu")[range(n)]
+        one_core = script.Crops(samples, 0, "cpu")
         beside = torch.cuda.Stream() if device.type == "cuda" else None
         cores = os.cpu_count() or 1
-        batches = [keys] * (4 * cores)
-        workers = argparse.Namespace(workers=cores)
+        how = argparse.Namespace(workers=cores, device=device)
 
         def all_cores() -> float:
-            loader = script.loader(
-                one_core, workers, batch_sampler=batches, collate_fn=script.Crops.collate
-            )
-            return timing.timed(lambda: list(loader))() / len(batches)
+            loader = script.loader(one_core, range(4 * cores * n), n, how)
+            return timing.timed(lambda: list(loader))() / (4 * cores)
 
         turns: dict[str, Callable[[], float]] = {
-            "processor, one core": timing.timed(lambda: [one_core[key] for key in keys]),
+            "processor, one core": timing.timed(lambda: one_core[range(n)]),
             f"processor, {cores} workers": all_cores,
             f"decoded by {device.type}": timing.timed(lambda: script.decode(files, device, beside)),
         }
@@ -80,9 +75,9 @@ def main() -> None:
     rows: list[dict[str, object]] = []
     for name, own in seconds.items():
         figures = timing.summary(own, seconds["processor, one core"])
-        per_second = round(1e3 * args.batch_size / figures["median_ms"], 1)
+        per_second = round(1e3 * n / figures["median_ms"], 1)
         rows.append({"variant": name, **figures, "images_per_second": per_second})
-    more = {"batch_size": args.batch_size, "kilobytes": round(kilobytes, 1)}
+    more = {"batch_size": n, "kilobytes": round(kilobytes, 1)}
     timing.write(f"decode-{device.type}", rows, **more)
 
 

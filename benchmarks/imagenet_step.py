@@ -63,9 +63,10 @@ def generated(name: str, batch_size: int, device: torch.device, precision: str, 
     trainer = script.Trainer([str(k) for k in range(CLASSES)], mean, precision)
     if fast:
         trainer.model.compile(dynamic=False)
-    size = (batch_size, IMAGE_SIZE, IMAGE_SIZE, 3)
+    size = (batch_size, 3, IMAGE_SIZE, IMAGE_SIZE)
     labels = torch.arange(batch_size, device=device) % CLASSES
     pixels = torch.randint(256, size, dtype=torch.uint8, device=device)
+    pixels = pixels.contiguous(memory_format=torch.channels_last)  # as they are read
     colour = torch.zeros(batch_size, 3, device=device)
     return lambda: trainer.train_step(pixels, labels, labels % 2 == 0, colour)
 

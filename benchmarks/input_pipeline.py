@@ -23,6 +23,7 @@ import timing
 import torch
 from PIL import Image
 from torchvision import datasets, transforms
+from torchvision.transforms import functional
 
 SIZES = (500, 1_000, 2_000)  # longer side, pixels
 FILES = 24
@@ -60,20 +61,18 @@ def reference() -> Callable[[str], Any]:
 
 def generated(script: ModuleType, paths: list[str]) -> Callable[[str], Any]:
     """The generated script's crops, of a path; each time with other random numbers."""
-    crops = script.Crops([(path, 0) for path in paths], "cpu")
-    numbers = itertools.chain.from_iterable(script.batches(len(paths), 1, 0, 0))
-    return lambda path: crops[paths.index(path), next(numbers)[1]]
+    images, places = script.Crops([(path, 0) for path in paths], 0, "cpu"), itertools.count()
+    return lambda path: images.crop(next(places))._replace(path=path).read()
 
 
-def whole(script: ModuleType) -> Callable[[str], Any]:
+def whole(script: ModuleType, paths: list[str]) -> Callable[[str], Any]:
     """The same crops without decoding at a reduced scale."""
-    numbers = itertools.chain.from_iterable(script.batches(1_000, 1, 0, 0))
+    images, places = script.Crops([(path, 0) for path in paths], 0, "cpu"), itertools.count()
 
     def crop(path: str) -> Any:
-        drawn, image = next(numbers)[1], script.read_image(path)
-        size = (script.IMAGE_SIZE, script.IMAGE_SIZE)
-        box = drawn.box(*image.size)
-        return script.to_bytes(image.resize(size, Image.Resampling.BILINEAR, box))
+        image, box = script.read_image(path), images.crop(next(places)).box
+        part = image.resize(script.SIZE, Image.Resampling.BILINEAR, box(*image.size))
+        return functional.pil_to_tensor(part)
 
     return crop
 
@@ -91,7 +90,7 @@ def main() -> None:
             paths = photographs(Path(folder), longer)
             readers = {
                 "torchvision's reference": reference(),
-                "generated, whole files": whole(script),
+                "generated, whole files": whole(script, paths),
                 "generated": generated(script, paths),
             }
             turns = {

@@ -28,7 +28,7 @@ class ImagenetRecipeView:
     batch_size: str
     learning_rate: str
     patience: int | None
-    drops: str
+    drops: str | None  # where no patience decides
     momentum: str
     weight_decay: str
     shorter_side: str
@@ -127,6 +127,7 @@ def _summary(recipe: ImagenetRecipe, size: int, error: str | None) -> str:
 
 def _recipe(recipe: ImagenetRecipe, size: int) -> ImagenetRecipeView:
     drops = ", ".join(f"{drop:_}" for drop in recipe.drops or [])
+    drops += "," if len(recipe.drops or []) == 1 else ""
     low, high = (_scaled(side, size) for side in recipe.shorter_side)
     return ImagenetRecipeView(
         iterations=f"{recipe.iterations:_}",
@@ -134,7 +135,7 @@ def _recipe(recipe: ImagenetRecipe, size: int) -> ImagenetRecipeView:
         batch_size=f"{recipe.batch_size:_}",
         learning_rate=number(recipe.learning_rate),
         patience=recipe.patience,
-        drops=f"({drops},)" if len(recipe.drops or []) == 1 else f"({drops})",
+        drops=None if recipe.patience else f"({drops})",
         momentum=number(recipe.momentum),
         weight_decay=number(recipe.weight_decay),
         shorter_side=f"({low}, {high})",

@@ -83,7 +83,7 @@ def _schedule(script: ModuleType, network: Network, iterations: int) -> list[str
     if hasattr(script, "PATIENCE"):
         every = min(script.EVALUATE_EVERY, max(1, iterations // 10))
         return [
-            f"learning rate  {script.learning_rate(0):g}, divided by 10 each time that "
+            f"learning rate  {script.LEARNING_RATE:g}, divided by 10 each time that "
             f"{script.PATIENCE} validations, one each {every:,} iterations, bring no lower error"
         ]
     spans = plan.schedule(lambda step: float(script.learning_rate(step, iterations)), iterations)
@@ -130,8 +130,9 @@ def _time(network: Network, script: ModuleType, args: Namespace, validated: int)
 def _timed_imagenet(network: Network, script: ModuleType, args: Namespace) -> tuple[float, float]:
     """Seconds for a training step, and for an image in validation, of images in memory."""
     spec, n = network.spec, args.batch_size
-    pixels = torch.randint(256, (n, spec.image_size, spec.image_size, 3), dtype=torch.uint8)
+    pixels = torch.randint(256, (n, 3, spec.image_size, spec.image_size), dtype=torch.uint8)
     labels = torch.arange(n) % spec.classes
+    pixels = pixels.contiguous(memory_format=torch.channels_last)  # as they are read
     batch = (pixels, labels, labels % 2 == 0, torch.zeros(n, 3))
     mean = torch.tensor(script.MEAN, device=args.device)[:, None, None]
     trainer = script.Trainer([str(k) for k in range(spec.classes)], mean, args.precision)

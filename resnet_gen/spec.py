@@ -27,11 +27,12 @@ DEFAULT_RECIPES = {"cifar": "cifar-paper", "imagenet": "imagenet-paper"}
 CONVOLUTIONS = {"basic": 2, "bottleneck": 3}
 TAKEN_CLASS_NAMES = {  # by the generated files, and by Python; no class name has an underscore
     *("BasicBlock", "Bottleneck", "ZeroPadShortcut", "Tensor", "F", "Path", "Iterator", "Images"),
-    *("NamedTuple", "NoReturn", "Trainer", "NETWORK", "ITERATIONS", "DROPS", "MOMENTUM", "IO"),
-    *("PADDING", "FLIP", "VALIDATION", "Any", "Callable", "Progress", "RANK", "RANKS", "RESTARTS"),
+    *("NamedTuple", "NoReturn", "Trainer", "NETWORK", "ITERATIONS", "DROPS", "MOMENTUM"),
+    *("PADDING", "FLIP", "VALIDATION", "Any", "Callable", "Progress", "RANK", "RANKS", "SIZE"),
     *("DistributedDataParallel", "DataLoader", "Dataset", "Image", "ImageOps", "ExifTags", "T"),
     *("ImageReadMode", "Sequence", "Sample", "Folder", "Crop", "Crops", "Batch", "Classifier"),
-    *("TestImages", "TestBatch", "PATIENCE", "COLOUR", "MEAN", "EIGENVALUES", "EIGENVECTORS"),
+    *("Views", "BAD", "ArgumentParser", "Namespace", "BatchSampler", "ReduceLROnPlateau"),
+    *("TESTS", "PATIENCE", "COLOUR", "MEAN", "EIGENVALUES", "EIGENVECTORS"),
     *dir(builtins),
 }
 

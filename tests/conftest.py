@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import signal
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
 import pytest
+import torch
 from PIL import Image
 
 import photographs
@@ -24,6 +26,7 @@ NAMES = sorted(
     for path in (ROOT / "specs").glob("*/*.yaml")
     if path.parent.name in ("cifar", "imagenet")
 )
+READING = Namespace(workers=0, skip_bad_images=False, device=torch.device("cpu"))
 CIFAR = [name for name in NAMES if (ROOT / "specs/cifar" / f"{name}.yaml").is_file()]
 
 

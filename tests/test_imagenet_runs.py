@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +18,7 @@ import pytest
 import torch
 
 import photographs
-from conftest import load
+from conftest import READING, load
 from test_resume import equal, lines, results, state
 
 FLAGS = "--iterations 40 --batch-size 4 --device cpu --precision fp32"
@@ -118,40 +119,39 @@ def test_images_that_do_not_decode_are_not_counted_as_wrong(
 ) -> None:
     from test_imagenet_tests import untrained
 
-    class Args:
-        workers, skip_bad_images = 0, True
-
+    args = Namespace(**{**vars(READING), "skip_bad_images": True})
     mean = torch.tensor(script.MEAN)[:, None, None]
     network = script.Classifier(untrained(tiny, 0), mean, "fp32")
-    samples = script.open_folder(pictures).validation
+    samples = script.open_folder(pictures).validation.samples
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff")
     bad: list[str] = []
     with_broken = [samples[0], (str(broken), 1), *samples[1:]]
-    assert script.errors([network], with_broken, "10-crop", bad, Args) == script.errors(
-        [network], samples, "10-crop", [], Args
+    assert script.errors([network], with_broken, "10-crop", bad, args) == script.errors(
+        [network], samples, "10-crop", [], args
     )
     assert bad == [str(broken)]
 
 
-def test_another_image_takes_a_bad_ones_place(
+def test_a_bad_image_is_left_out_of_the_loss(
     script: ModuleType, pictures: Path, tmp_path: Path
 ) -> None:
-    class Args:
-        skip_bad_images = True
-
-    samples = list(script.open_folder(pictures).train[-4:])
-    samples[0] = samples[2] = (str(tmp_path / "nothing.jpg"), 0)
-    crops, crop = script.Crops(samples, "cpu"), script.Crop(100, 0.5, 0.5, False, [0, 0, 0])
-    batch, bad = crops.collate([crops[k, crop] for k in range(4)]), list[str]()
-    assert batch.labels.tolist() == [script.BAD, 3, script.BAD, 3]
-    made = script.without_bad(batch, samples, bad, Args)
-    assert bad == [samples[0][0]] and made.labels.tolist() == [3, 3, 3, 3]
-    assert torch.equal(made.pixels, batch.pixels[[1, 1, 1, 3]])
-    assert script.without_bad(made, samples, bad, Args) is made
-    with pytest.raises(SystemExit) as stop:
-        script.without_bad(crops.collate([crops[0, crop]]), samples, bad, Args)
-    assert stop.value.code == 2
+    samples = list(script.open_folder(pictures).train.samples[:4])
+    samples[2] = (str(tmp_path / "nothing.jpg"), 0)
+    batch = script.Crops(samples, 0, "cpu")[range(4)]
+    left = batch.labels != script.BAD
+    assert left.sum() == 3 and batch.pixels[~left].unique().tolist() == [128]
+    trainer = script.Trainer(["a", "b", "c", "d"], torch.zeros(3, 1, 1), "fp32")
+    trainer.model.eval()  # batch norm alone would see it
+    with torch.no_grad():
+        scores = trainer.model(
+            (trainer.centred(batch.pixels) + batch.colour[:, :, None, None])[left]
+        )
+    trainer.train_step(batch.pixels, batch.labels, torch.zeros(4, dtype=torch.bool), batch.colour)
+    loss, wrong = trainer.sums.tolist()
+    expected = torch.nn.functional.cross_entropy(scores, batch.labels[left])
+    assert loss == pytest.approx(float(expected), rel=1e-4)
+    assert wrong == int((scores.argmax(1) != batch.labels[left]).sum()) / 4
 
 
 def test_mistakes_are_one_line(
@@ -169,10 +169,15 @@ def test_mistakes_are_one_line(
     shutil.rmtree(only_train / "val/cat")
     assert "do not have the same classes" in message(data=only_train)
     assert "at least 1" in message("--batch-size", 0)
+    assert "--seed 0 to 2**32 - 1" in message("--seed", 2**32)
+    assert "--workers must be" in message("--workers", -1)
     assert "--decode gpu needs --device cuda" in message("--decode", "gpu")
     assert not (tmp_path / "out").exists()
     assert run("--out", tmp_path / "out", "--iterations", 2) == 0
     assert "holds a run already" in message("--iterations", 2)
+    mean = tmp_path / "mean.pt"
+    found = message("--iterations", 2, "--resume", "--pixel-mean", mean)
+    assert "is of a run with pixel_mean None" in found and not mean.exists()
     other = photographs.make(tmp_path / "other", train=2, validation=1)
     (other / "train/cat").rename(other / "train/dog")
     (other / "val/cat").rename(other / "val/dog")

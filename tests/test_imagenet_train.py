@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
+import io
 import itertools
 import json
 import math
+import random
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 import torchvision.transforms.functional as T
 from PIL import Image
 
-from conftest import CIFAR, NAMES, folder, generate_tiny, load
+from conftest import CIFAR, NAMES, READING, folder, generate_tiny, load
 from resnet_gen import library
 from resnet_gen.spec import class_name
 
@@ -100,19 +102,18 @@ def test_a_crop_is_torchvisions(script: ModuleType, pictures: Path) -> None:
     with Image.open(sample) as stored:
         whole = stored.convert("RGB")
     for shorter, left, top in ((256, 0.0, 0.0), (300, 0.5, 1.0), (480, 1.0, 0.3)):
-        crop = script.Crop(shorter, left, top, False, [0, 0, 0])
-        content, label, _, _ = script.Crops([(sample, 7)], "cpu")[0, crop]
+        content, label = script.Crop(sample, 7, shorter, left, top, False, [0.0, 0.0, 0.0]).read()
         resized = T.resize(whole, shorter)
         x, y = round(left * (resized.width - 224)), round(top * (resized.height - 224))
-        expected = T.pil_to_tensor(T.crop(resized, y, x, 224, 224)).permute(1, 2, 0)
+        expected = T.pil_to_tensor(T.crop(resized, y, x, 224, 224))
         difference = (content.float() - expected.float()).abs()
-        assert content.shape == (224, 224, 3) and label == 7
+        assert content.shape == (3, 224, 224) and label == 7
         assert difference.mean() < 2  # of 255: half a pixel's shift at most
 
 
 def test_boxes_stay_within_the_image(script: ModuleType) -> None:
     for shorter, left, top in itertools.product((256, 480), (0, 0.999), (0, 0.999)):
-        box = script.Crop(shorter, left, top, False, []).box(500, 375)
+        box = script.Crop("", 0, shorter, left, top, False, []).box(500, 375)
         assert 0 <= box[0] < box[2] <= 500 and 0 <= box[1] < box[3] <= 375
         assert math.isclose(box[2] - box[0], 375 * 224 / shorter)
 
@@ -127,8 +128,8 @@ def test_large_files_are_decoded_small_and_never_too_small(
     }
     assert sides == {187: (250, 188), 188: (500, 375), 480: (1_000, 750), 999: (2_000, 1_500)}
     assert script.read_image(str(tmp_path / "large.jpg")).size == (2_000, 1_500)
-    small = script.to_bytes(script.read_image(str(tmp_path / "large.jpg"), 480)).float()
-    whole = script.to_bytes(photograph.resize((1_000, 750), Image.Resampling.BOX)).float()
+    small = T.pil_to_tensor(script.read_image(str(tmp_path / "large.jpg"), 480)).float()
+    whole = T.pil_to_tensor(photograph.resize((1_000, 750), Image.Resampling.BOX)).float()
     assert (small - whole).abs().mean() < 1
 
 
@@ -141,10 +142,25 @@ def test_all_kinds_of_files_come_out_upright_and_in_colour(
             turned = stored.getexif().get(0x0112) == 6
         assert image.mode == "RGB" and image.size == (stored.size[::-1] if turned else stored.size)
     turned_path = pictures / "train/cat/turned2.jpg"
-    upright = script.to_bytes(script.read_image(str(turned_path))).float()
+    upright = T.pil_to_tensor(script.read_image(str(turned_path)))
     with Image.open(turned_path) as stored:
         by_hand = stored.transpose(Image.Transpose.ROTATE_270)
-    assert torch.equal(upright, script.to_bytes(by_hand).float())
+    assert torch.equal(upright, T.pil_to_tensor(by_hand))
+
+
+def test_a_turned_photograph_whose_camera_wrote_odd_tags_is_read(
+    script: ModuleType, tmp_path: Path
+) -> None:
+    """Pillow cannot write such tags again, which it would to take the one of the turn out."""
+    exif, content = Image.Exif(), io.BytesIO()
+    exif[0x0112], exif[0x010F] = 6, "cam"
+    Image.new("RGB", (60, 40)).save(content, "JPEG", exif=exif)
+    for order in ("little", "big"):
+        tag, letters, number = (n.to_bytes(2, order) for n in (0x010F, 2, 0x0101))
+        odd = content.getvalue().replace(tag + letters, number + letters)  # a width, as a text
+        (tmp_path / f"{order}.jpg").write_bytes(odd)
+        assert script.read_image(str(tmp_path / f"{order}.jpg")).size == (40, 60)
+    assert script.whole_jpeg(str(tmp_path / "little.jpg")) is None
 
 
 def test_what_the_gpu_is_given_to_decode(
@@ -157,6 +173,15 @@ def test_what_the_gpu_is_given_to_decode(
     content = (pictures / "train/cat/plain4.jpg").read_bytes()
     (tmp_path / "cut.jpg").write_bytes(content[:-100])
     assert script.whole_jpeg(str(tmp_path / "cut.jpg")) is None
+    Image.new("RGB", (2, 300)).save(tmp_path / "thin.jpg")  # a crop could be of no whole pixel
+    assert script.whole_jpeg(str(tmp_path / "thin.jpg")) is None
+
+
+def batch(script: ModuleType, crops: list[Any], decode: str) -> Any:
+    """What the training is given of these crops."""
+    images = script.Crops([], 0, decode)
+    images.crop = crops.__getitem__
+    return images[range(len(crops))]
 
 
 @pytest.mark.filterwarnings("ignore:The image decoding")  # TorchCodec will have it
@@ -165,12 +190,11 @@ def test_crops_that_a_device_decodes_are_those_of_the_cpu(
 ) -> None:
     """torchvision's decoder takes a CPU for a device too: the same code as on a GPU."""
     paths = [str(p) for p in sorted((pictures / "train").glob("*/*.jpg"))]
-    samples = [(path, k) for k, path in enumerate(paths)]
-    keys = [(k, script.Crop(300 + k, 0.3, 0.6, False, [0, 0, 0])) for k in range(len(paths))]
-    files, pixels = (
-        script.Crops.collate([script.Crops(samples, decode)[key] for key in keys])
-        for decode in ("gpu", "cpu")
-    )
+    crops = [
+        script.Crop(path, k, 300 + k, 0.3, 0.6, False, [0.0, 0.0, 0.0])
+        for k, path in enumerate(paths)
+    ]
+    files, pixels = batch(script, crops, "gpu"), batch(script, crops, "cpu")
     assert len(files.lengths) == 12 and not pixels.lengths
     assert script.decode(pixels, torch.device("cpu")) is pixels
     places = list(files.lengths)
@@ -181,8 +205,8 @@ def test_crops_that_a_device_decodes_are_those_of_the_cpu(
     for k in places:
         crop = made.pixels[k]
         image = script.read_image(paths[k])
-        box = tuple(map(round, keys[k][1].box(*image.size)))  # whole pixels
-        expected = script.to_bytes(image.resize((224, 224), Image.Resampling.BILINEAR, box))
+        box = tuple(map(round, crops[k].box(*image.size)))  # whole pixels
+        expected = T.pil_to_tensor(image.resize((224, 224), Image.Resampling.BILINEAR, box))
         assert (crop.float() - expected.float()).abs().mean() < 0.5
     others = [k for k in range(len(paths)) if k not in places]
     assert torch.equal(made.pixels[others], pixels.pixels[others])
@@ -206,23 +230,22 @@ def test_files_that_the_gpu_cannot_decode_are_decoded_by_the_cpu_or_named(
     paths = sorted((pictures / "train/cat").glob("*.jpg"))[:5]
     broken = tmp_path / "broken.jpg"  # its beginning and its end look well
     broken.write_bytes(without_tables((pictures / "train/cat/plain4.jpg").read_bytes()))
-    samples = [(str(path), k) for k, path in enumerate([*paths, broken])]
-    keys = [(k, script.Crop(300, 0.2, 0.2, False, [0, 0, 0])) for k in range(len(samples))]
-    crops, device = script.Crops(samples, "gpu"), torch.device("cpu")
-    whole = script.Crops.collate([crops[key] for key in keys[:5]])
-    expected = script.decode(whole, device)
-    decode = script.decode_jpeg
+    crops = [
+        script.Crop(str(path), k, 300, 0.2, 0.2, False, [0.0, 0.0, 0.0])
+        for k, path in enumerate([*paths, broken])
+    ]
+    device, whole = torch.device("cpu"), batch(script, crops[:5], "gpu")
+    expected = batch(script, crops[:5], "cpu")
+    assert len(whole.lengths) == 3
 
-    def poor_decoder(files: object, mode: object, *device: object) -> object:
-        if device:
-            raise RuntimeError("not this kind")
-        return decode(files, mode)
+    def poor_decoder(*_: object) -> object:
+        raise RuntimeError("not this kind")
 
     monkeypatch.setattr(script, "decode_jpeg", poor_decoder)
     made = script.decode(whole, device)
     assert torch.equal(made.pixels, expected.pixels)
     assert made.labels.tolist() == [0, 1, 2, 3, 4]
-    made = script.decode(script.Crops.collate([crops[key] for key in keys]), device)
+    made = script.decode(batch(script, crops, "gpu"), device)
     assert torch.equal(made.pixels[:5], expected.pixels)
     assert made.labels.tolist() == [0, 1, 2, 3, 4, script.BAD]
 
@@ -235,9 +258,8 @@ def test_files_that_the_gpu_cannot_decode_are_decoded_by_the_cpu_or_named(
 
 
 def test_random_numbers_are_the_papers(script: ModuleType) -> None:
-    stream = script.batches(1_000, 250, 0, 0)
-    keys = list(itertools.chain(*itertools.islice(stream, 80)))
-    crops = [crop for _, crop in keys]
+    images = script.Crops([(str(k), 0) for k in range(1_000)], 0, "cpu")
+    crops = [images.crop(place) for place in range(20_000)]
     sides = Counter(crop.shorter for crop in crops)
     assert (min(sides), max(sides), len(sides)) == (256, 480, 225)
     assert max(sides.values()) < 3 * 20_000 / 225
@@ -248,24 +270,19 @@ def test_random_numbers_are_the_papers(script: ModuleType) -> None:
     expected = 0.1 * torch.tensor([0.2175, 0.0188, 0.0045])
     assert torch.allclose(spread, expected, rtol=0.05)
     for k in range(0, 20_000, 1_000):
-        assert sorted(index for index, _ in keys[k : k + 1_000]) == list(range(1_000))
+        assert {int(crop.path) for crop in crops[k : k + 1_000]} == set(range(1_000))
+    assert crops[:1_000] != crops[1_000:2_000]
 
 
-def test_batches_can_be_entered_anywhere(script: ModuleType) -> None:
-    whole = list(itertools.islice(script.batches(100, 32, 5, 0), 20))
-    for step in (1, 3, 4, 11):
-        assert list(itertools.islice(script.batches(100, 32, 5, step), 20 - step)) == whole[step:]
-    assert whole != list(itertools.islice(script.batches(100, 32, 6, 0), 20))
-
-
-def test_ranks_share_each_batch(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = list(itertools.islice(script.batches(100, 32, 5, 2), 10))
-    monkeypatch.setattr(script, "RANKS", 4)
-    parts = []
-    for rank in range(4):
-        monkeypatch.setattr(script, "RANK", rank)
-        parts.append(list(itertools.islice(script.batches(100, 32, 5, 2), 10)))
-    assert [list(itertools.chain(*step)) for step in zip(*parts, strict=True)] == whole
+def test_a_place_of_the_run_is_the_same_image_whoever_reads_it(script: ModuleType) -> None:
+    samples = [(str(k), k) for k in range(100)]
+    images = script.Crops(samples, 5, "cpu")
+    whole = [images.crop(place) for place in range(1_000)]
+    others = script.Crops(samples, 5, "cpu")
+    places = random.Random(0).sample(range(1_000), 300)
+    assert [others.crop(place) for place in places] == [whole[place] for place in places]
+    of_another_seed = script.Crops(samples, 6, "cpu")
+    assert whole != [of_another_seed.crop(place) for place in range(1_000)]
 
 
 def test_two_steps_are_sgd_on_the_papers_images(tiny_script: ModuleType, tiny: Path) -> None:
@@ -279,21 +296,23 @@ def test_two_steps_are_sgd_on_the_papers_images(tiny_script: ModuleType, tiny: P
     reference.to(memory_format=torch.channels_last)
     velocity = {key: torch.zeros_like(p) for key, p in reference.named_parameters()}
     start = {key: p.clone() for key, p in reference.named_parameters()}
-    pixels = torch.randint(256, (4, 64, 64, 3), dtype=torch.uint8)
+    pixels = torch.randint(256, (4, 3, 64, 64), dtype=torch.uint8)
     labels, mirrored = torch.tensor([0, 1, 2, 0]), torch.tensor([True, False, True, False])
-    colour = 0.1 * torch.randn(4, 3) * torch.tensor(s.EIGENVALUES)
+    alphas = 0.1 * torch.randn(4, 3) * torch.tensor(s.EIGENVALUES)
+    crops = [s.Crop("", 0, 300, 0, 0, False, alpha.tolist()) for alpha in alphas]
+    colour = batch(s, crops, "cpu").colour
     images = torch.empty(4, 3, 64, 64)
     for k in range(4):
-        image = pixels[k].permute(2, 0, 1).float()
+        image = pixels[k].float()
         if mirrored[k]:
             image = T.hflip(image)
         for channel in range(3):
-            shift = sum(s.EIGENVECTORS[channel][j] * colour[k, j] for j in range(3))
+            shift = sum(s.EIGENVECTORS[channel][j] * alphas[k, j] for j in range(3))
             images[k, channel] = image[channel] + 255 * shift - s.MEAN[channel]
     (group,) = trainer.optimizer.param_groups
-    assert group["fused"] and not group["nesterov"] and isinstance(group["lr"], torch.Tensor)
+    assert group["fused"] and not group["nesterov"]
     for rate in (0.1, 0.05):
-        group["lr"].fill_(rate)
+        group["lr"] = rate
         trainer.sums.zero_()
         trainer.train_step(pixels, labels, mirrored, colour)
         loss, error = trainer.sums
@@ -316,20 +335,19 @@ def test_the_per_pixel_mean_is_made_once_and_kept(
     tiny_script: ModuleType, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     s, path = tiny_script, tmp_path / "means/mean.pt"
-    samples = s.open_folder(pictures).train
-    args = argparse.Namespace(workers=0, skip_bad_images=False)
-    made = s.pixel_mean(path, samples, [], args)
+    samples = s.open_folder(pictures).train.samples
+    made = s.pixel_mean(path, samples, [], READING)
     total = torch.zeros(3, 64, 64)
     for sample, _ in samples:
         image = T.center_crop(T.resize(s.read_image(sample), 73), [64])
         total += T.pil_to_tensor(image)
     assert torch.allclose(made, total / len(samples), atol=1e-3)
     assert "is kept in" in capsys.readouterr().err
-    assert torch.equal(s.pixel_mean(path, [], [], args), made)  # read, not made
+    assert torch.equal(s.pixel_mean(path, [], [], READING), made)  # read, not made
     path.write_bytes(b"something else")
     with pytest.raises(SystemExit) as stop:
-        s.pixel_mean(path, samples, [], args)
-    assert stop.value.code == 2 and "cannot be read as a per-pixel mean" in capsys.readouterr().err
+        s.pixel_mean(path, samples, [], READING)
+    assert stop.value.code == 2 and "cannot be read (" in capsys.readouterr().err
 
 
 def test_recipes_belong_to_their_design(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from conftest import folder, load
+from conftest import READING, folder, load
 from test_imagenet_tests import untrained
 from test_resume import state
 
@@ -28,8 +29,8 @@ def test_ranks_count_each_image_of_imagenets_once(
 ) -> None:
     s = load(tiny / "train.py")
     network = s.Classifier(untrained(tiny, 0), torch.tensor(s.MEAN)[:, None, None], "fp32")
-    samples = s.open_folder(pictures).train[:11]
-    arguments = ([network], samples, "1-crop", [], Namespace(workers=0))
+    samples = s.open_folder(pictures).train.samples[:11]
+    arguments = ([network], samples, "1-crop", [], READING)
     whole = s.errors(*arguments)
     counts: list[Tensor] = []
     monkeypatch.setattr(s, "total", lambda found: counts.append(found.clone()) or found)
@@ -71,11 +72,13 @@ def test_readers_are_not_forked_amid_the_threads_of_gloo(
 ) -> None:
     """One fork in some hundreds hung in Python 3.11.7: github.com/python/cpython/issues/112275."""
     s = load(tiny / "train.py")
-    images, args = s.open_folder(pictures).train, Namespace(workers=1)
-    assert s.loader(images, args).multiprocessing_context is None
+    images = s.Crops(s.open_folder(pictures).train.samples, 0, "cpu")
+    one_worker = Namespace(**{**vars(READING), "workers": 1})
+    assert s.loader(images, range(8), 8, one_worker).multiprocessing_context is None
     monkeypatch.setattr(s, "RANKS", 2)
-    assert s.loader(images, args).multiprocessing_context.get_start_method() == "forkserver"
-    assert s.loader(images, Namespace(workers=0)).multiprocessing_context is None
+    context = s.loader(images, range(8), 8, one_worker).multiprocessing_context
+    assert context.get_start_method() == "forkserver"
+    assert s.loader(images, range(8), 8, READING).multiprocessing_context is None
 
 
 @pytest.mark.parametrize(
@@ -130,14 +133,14 @@ def test_what_is_tested_are_rank_0s_statistics(
     s, c = load(tiny / "train.py"), load(CIFAR_SCRIPT)
     right = untrained(tiny, 0)
     wrong = copy.deepcopy(right)
-    samples = s.open_folder(pictures).validation
+    samples = s.open_folder(pictures).validation.samples
     mean = torch.tensor(s.MEAN)[:, None, None]
     classifier = s.Classifier(wrong, mean, "fp32")
     trainer = c.Trainer(10, torch.zeros(3, 32, 32), "fp32")
     pixels = torch.randint(256, (9, 3, 32, 32), dtype=torch.uint8)
     images = c.Images(pixels, torch.arange(9))
     for model, of_rank_0, test in (
-        (wrong, right, lambda: s.errors([classifier], samples, "1-crop", [], Namespace(workers=0))),
+        (wrong, right, lambda: s.errors([classifier], samples, "1-crop", [], READING)),
         (trainer.model, copy.deepcopy(trainer.model), lambda: trainer.error(images)),
     ):
         for layer in model.modules():
@@ -169,7 +172,7 @@ def test_a_restart_does_not_meet_the_dead(
     monkeypatch.setattr(s, "LOCAL_RANKS", local_ranks)
     monkeypatch.setenv("MASTER_ADDR", "localhost")
     for restarts in (0, 1):
-        monkeypatch.setattr(s, "RESTARTS", restarts)
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", str(restarts))
         s.join_ranks(torch.device("cpu"))
     first, second = stores
     first.set("address of rank 1", "dead")
@@ -182,11 +185,19 @@ def test_a_signal_to_another_rank_stops_this_one_at_the_same_step(
     for path, data in ((CIFAR_SCRIPT, "digits"), (tiny / "train.py", pictures)):
         s, steps = load(path), itertools.count(1)
 
-        def gathered(value: object, steps: Iterator[int] = steps) -> list[object]:
-            signals_of_steps = type(value) is int
-            return [value, 15] if signals_of_steps and next(steps) == 7 else [value]
+        def other_rank(number: Tensor, how: object, steps: Iterator[int] = steps) -> None:
+            assert how == dist.ReduceOp.MAX
+            number.fill_(15 if next(steps) == 7 else number.item())
 
-        monkeypatch.setattr(s, "gathered", gathered)
+        agreed = s.agreed
+
+        def of_two_ranks(received: list[int], s: ModuleType = s, agreed: Any = agreed) -> int:
+            with monkeypatch.context() as patch:
+                patch.setattr(s, "RANKS", 2)
+                return agreed(received)
+
+        monkeypatch.setattr(dist, "all_reduce", other_rank)
+        monkeypatch.setattr(s, "agreed", of_two_ranks)
         out = tmp_path / path.parent.name
         flags = [*EXACT, "--data", data, "--batch-size", 4, "--iterations", 20, "--out", out]
         flags += ["--workers", 0] if data == pictures else []

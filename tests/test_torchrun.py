@@ -4,9 +4,9 @@ batches, the same tests, and one run through signals, deaths and restarts."""
 from __future__ import annotations
 
 import copy
-import itertools
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -134,19 +134,19 @@ def test_two_ranks_are_one_that_splits_its_batch_imagenet(
     flags = ["--data", pictures, "--workers", 1, "--batch-size", 8, "--iterations", 3]
     finish(start(tiny / "train.py", *flags, "--out", tmp_path / "out"))
     s = load(tiny / "train.py")
-    samples = s.open_folder(pictures).train
+    samples = s.open_folder(pictures).train.samples
     torch.manual_seed(0)
     trainer = s.Trainer(["a", "b", "c", "d"], torch.tensor(s.MEAN)[:, None, None], "fp32")
     model = trainer.model
     began = {key: value.clone() for key, value in model.state_dict().items()}
     velocity = {key: torch.zeros_like(p) for key, p in model.named_parameters()}
-    crops, losses = s.Crops(samples, "cpu"), []
-    for keys in itertools.islice(s.batches(len(samples), 8, 0, 0), 3):
-        batch = crops.collate([crops[key] for key in keys])
+    crops, losses = s.Crops(samples, 0, "cpu"), []
+    for first in range(0, 24, 8):
+        batch = crops[range(first, first + 8)]
         mirrored = batch.mirrored[:, None, None, None]
-        shown = trainer.centred(torch.where(mirrored, batch.pixels.flip(2), batch.pixels))
-        shown += (255 * batch.colour @ trainer.eigenvectors.T)[:, :, None, None]
-        halves = [(shown[:4], batch.labels[:4]), (shown[4:], batch.labels[4:])]
+        shown = trainer.centred(torch.where(mirrored, batch.pixels.flip(3), batch.pixels))
+        shown += batch.colour[:, :, None, None]
+        halves = [(shown[rank::2], batch.labels[rank::2]) for rank in (0, 1)]
         losses.append(split_step(model, halves, velocity, 0.1))
     assert [line["loss"] for line in lines(tmp_path / "out")] == pytest.approx(losses, rel=1e-3)
     compare(state(tmp_path / "out")["model"], model, began)
@@ -196,6 +196,20 @@ def test_a_rank_that_dies_is_restarted_and_the_run_is_finished(
     assert lines(out)[-1]["step"] == 40
     assert lines(out) == lines(tmp_path / "whole")
     assert equal(state(out)["model"], state(tmp_path / "whole")["model"])
+
+
+def test_every_ranks_bad_images_are_counted(tiny: Path, pictures: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(pictures, tmp_path / "data")
+    shutil.copytree(data / "val", data / "test")
+    for part in ("val", "test"):  # rank 1 has every second one
+        sorted((data / part / "cat").iterdir())[1].write_bytes(b"no picture")
+    flags = ["--data", data, "--workers", 0, "--batch-size", 8, "--iterations", 2]
+    _, err = finish(
+        start(tiny / "train.py", *flags, "--skip-bad-images", "--out", tmp_path / "out")
+    )
+    assert err.count("skipping ") == 2
+    assert json.loads((tmp_path / "out/results.json").read_text())["bad_images"] == 2
+    assert len(state(tmp_path / "out")["progress"]["bad_images"]) == 2
 
 
 def test_tests_are_shared_and_no_image_counts_twice(

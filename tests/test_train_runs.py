@@ -133,7 +133,7 @@ def test_the_rate_that_is_applied_in_all_of_64_000_steps(
     for line in found:
         step = line["step"]  # the rate at the last of its 50 steps
         assert line["lr"] == (0.1 if step <= 32_000 else 0.01 if step <= 48_000 else 0.001)
-    assert progress.step == 64_000 and progress.test_error == 50
+    assert progress.step == 64_000 and progress.line["test_error"] == 50
 
 
 @pytest.mark.usefixtures("signals")
@@ -189,10 +189,11 @@ def test_without_tensorboard_it_says_what_to_install(
     [
         (["--data", "cifar11"], "--data takes cifar10, cifar100, digits, or a folder", 2),
         (["--data", "digits", "--iterations", "0"], "must be at least 1", 2),
+        (["--data", "digits", "--seed", "-1"], "--seed 0 to 2**32 - 1", 2),
         (["--data", "digits", "--iterations", "many"], "invalid int value", 2),
         (["--data", "digits", "--device", "cuda"], "there is no cuda device here", 4),
-        (["--data", "digits", "--evaluate", "nothing.pt"], "cannot be read as a checkpoint", 2),
-        (["--data", "digits", "--evaluate", __file__], "cannot be read as a checkpoint", 2),
+        (["--data", "digits", "--evaluate", "nothing.pt"], "cannot be read (", 2),
+        (["--data", "digits", "--evaluate", __file__], "cannot be read (", 2),
         (["--data", "digits", "--out", __file__], "cannot write into", 2),
         ([], "--data", 2),
     ],
