@@ -101,7 +101,7 @@ def trained(script: ModuleType, pictures: Path, precision: str, compiled: bool) 
     torch._dynamo.reset()
     mean = torch.tensor(script.MEAN, device=CUDA)[:, None, None]
     trainer = script.Trainer(["red", "green", "blue"], mean, precision)
-    trainer.optimizer.param_groups[0]["lr"].fill_(0.01)
+    trainer.optimizer.param_groups[0]["lr"] = 0.01
     if compiled:
         trainer.model.compile(dynamic=False)
     images, losses = batch(script, pictures, "cpu"), []
