@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -168,3 +169,15 @@ def test_recipes_belong_to_their_design(tmp_path: Path) -> None:
         tmp_path, more="training: {recipe: imagenet-paper, patience: null, drops: [10]}\n"
     )
     assert load(path / "train.py").DROPS == (10,)
+
+
+def test_a_mean_of_nothing_is_not_kept(
+    tiny_script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    skipping = Namespace(**{**vars(READING), "skip_bad_images": True})
+    with pytest.raises(SystemExit) as stop:
+        samples = [(str(tmp_path / "empty.jpg"), 0)]
+        tiny_script.pixel_mean(tmp_path / "mean.pt", samples, [], skipping)
+    assert stop.value.code == 2 and "no image to take the mean of" in capsys.readouterr().err
+    assert not (tmp_path / "mean.pt").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import signal
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -79,6 +80,23 @@ def test_readers_are_not_forked_amid_the_threads_of_gloo(
     context = s.loader(images, range(8), 8, one_worker).multiprocessing_context
     assert context.get_start_method() == "forkserver"
     assert s.loader(images, range(8), 8, READING).multiprocessing_context is None
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
+def test_signals_are_the_ranks_own(tiny: Path) -> None:
+    """What starts the readers has them blocked, and so have those: before they can say so."""
+    from multiprocessing.forkserver import _forkserver  # type: ignore[attr-defined]
+
+    s = load(tiny / "train.py")
+    s.start_fork_server()
+    try:
+        status = Path(f"/proc/{_forkserver._forkserver_pid}/status").read_text()
+        blocked = int(status.split("SigBlk:")[1].split()[0], 16)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            assert blocked & 1 << number - 1
+            assert number not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    finally:
+        _forkserver._stop()
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,20 @@ def test_stopped_by_a_signal_and_resumed_it_is_the_same_run(tmp_path: Path) -> N
     assert len(lines(tmp_path / "whole")) == 11  # rank 0's alone: ten validations and step 50
 
 
+def test_a_signal_stops_ranks_whose_images_are_read_by_others(
+    tiny: Path, pictures: Path, tmp_path: Path
+) -> None:
+    """torchrun sends it to the readers too, and to what starts them, at each validation anew."""
+    flags = ["--data", pictures, "--workers", 1, "--batch-size", 8, "--iterations", 40]
+    process = start(tiny / "train.py", *flags, "--out", tmp_path / "out")
+    wait_for(tmp_path / "out/metrics.jsonl", 1, process)
+    time.sleep(0.5)
+    process.terminate()
+    _, err = finish(process, code=None)
+    assert err.count("; --resume goes on") == 2 and "exited unexpectedly" not in err
+    assert state(tmp_path / "out")["progress"]["step"] >= 4
+
+
 def children(process: subprocess.Popen) -> list[int]:
     """The ranks that torchrun has started."""
     found = subprocess.run(
