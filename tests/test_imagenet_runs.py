@@ -167,6 +167,9 @@ def test_mistakes_are_one_line(
     assert "neither val/ nor test/" in message(data=only_train)
     shutil.copytree(pictures / "val", only_train / "val")
     shutil.rmtree(only_train / "val/cat")
+    assert "train/, val/ in " in message(data=only_train)
+    (only_train / "test").mkdir()  # ImageNet's has images without classes
+    (only_train / "test/1.jpg").write_bytes(b"")
     assert "do not have the same classes" in message(data=only_train)
     assert "at least 1" in message("--batch-size", 0)
     assert "--seed 0 to 2**32 - 1" in message("--seed", 2**32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -203,6 +204,13 @@ def test_an_ensemble_of_different_networks_in_one_command(
     alone = evaluate(paths[0], "--data", pictures, "--test", "10-crop", "--evaluate", both[1])
     expected = 100 * (scores[1].argmax(1) != labels).float().mean()
     assert f"error {expected:.2f}% top-1" in alone.stdout
+
+    only_test = shutil.copytree(pictures / "val", tmp_path / "data/test")  # no train/ is needed
+    (only_test / "cat/broken.jpg").write_bytes(b"")
+    flags = ["--data", tmp_path / "data", "--test", "10-crop", "--evaluate", both[1]]
+    again = evaluate(paths[0], *flags, "--skip-bad-images")
+    assert again.stdout == alone.stdout.replace(" top-5:", " top-5, 1 left out:")
+    assert "broken.jpg does not decode" in evaluate(paths[0], *flags).stderr
 
     (paths[1] / "model.py").unlink()
     done = evaluate(paths[0], "--data", pictures, "--evaluate", *both)

@@ -260,6 +260,7 @@ def changed(checkpoint: Path, **entries: object) -> None:
         (lambda path: torch.save([1, 2], path), "no checkpoint of resnet20"),
         (lambda path: changed(path, network="resnet32"), "no checkpoint of resnet20"),
         (lambda path: changed(path, spec_sha256="0" * 64), "by another spec"),
+        (lambda path: changed(path, run={"data": "digits"}), "by another version of resnet-gen"),
         (lambda path: path.with_name("metrics.jsonl").write_text(""), "lacks lines"),
         (lambda path: path.with_name("metrics.jsonl").unlink(), "lacks lines"),
     ],
