@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from resnet_gen.problems import Problem
+from resnet_gen.errors import Problem
 
 PIPED_WIDTH = 180  # columns, where no terminal says how many there are
 VERDICT_STYLES = {"equal": "green", "rounds": "cyan", "explained": "cyan", "differs": "bold red"}

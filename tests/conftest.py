@@ -16,9 +16,10 @@ import torch
 from PIL import Image
 
 import photographs
-from resnet_gen import cli as command_line
-from resnet_gen import library, paper
-from resnet_gen.render import render
+from resnet_gen.cli import main as command_line
+from resnet_gen.generate.render import render
+from resnet_gen.paper import tables
+from resnet_gen.read import library
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = sorted(
@@ -71,7 +72,7 @@ def cli(
 
     def run(*args: object) -> Result:
         monkeypatch.setattr(sys, "argv", ["resnet-gen", *map(str, args)])
-        paper.load.cache_clear()
+        tables.load.cache_clear()
         capfd.readouterr()
         with pytest.raises(SystemExit) as stop:
             command_line.main()

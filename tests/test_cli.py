@@ -15,7 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from conftest import NAMES, ROOT, folder
-from resnet_gen.schema import schemas
+from resnet_gen.read.schema import schemas
 
 COMMANDS = [
     *("new", "check", "list", "show", "generate", "diff", "train", "plot", "schema", "doctor"),
@@ -47,7 +47,7 @@ def test_help_names_every_command() -> None:
 def test_no_command_imports_torch_unless_it_must(arguments: list[str], tmp_path: Path) -> None:
     code = (
         "import sys; sys.argv = ['resnet-gen', *sys.argv[1:]]\n"
-        "from resnet_gen.cli import main\n"
+        "from resnet_gen.cli.main import main\n"
         "try: main()\n"
         "finally: print('torch' in sys.modules, 'pydantic' in sys.modules, file=sys.stderr)"
     )
@@ -109,7 +109,7 @@ def test_json_is_one_document_also_for_a_failure(cli: Callable) -> None:
 
 
 def test_a_bug_is_3(cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    from resnet_gen import library
+    from resnet_gen.read import library
 
     monkeypatch.setattr(library, "all_networks", lambda: 1 / 0)
     code, _, err = cli("list")
@@ -117,7 +117,7 @@ def test_a_bug_is_3(cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_interrupted_is_130(cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    from resnet_gen import library
+    from resnet_gen.read import library
 
     def interrupt() -> None:
         raise KeyboardInterrupt
@@ -137,7 +137,7 @@ def test_not_installed_is_4(cli: Callable, monkeypatch: pytest.MonkeyPatch) -> N
 def test_diff_without_torch_is_4() -> None:
     code = (
         "import sys; sys.modules['torch'] = None; sys.argv = ['resnet-gen', 'diff', 'resnet20']\n"
-        "from resnet_gen.cli import main; main()"
+        "from resnet_gen.cli.main import main; main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from conftest import CIFAR, NAMES, ROOT
-from resnet_gen import paper
-from resnet_gen.compare import Comparison, compare
-from resnet_gen.network import expand
-from resnet_gen.spec import CifarSpec
+from resnet_gen.compare.with_paper import Comparison, compare
+from resnet_gen.network.expansion import expand
+from resnet_gen.paper import tables
+from resnet_gen.read.network_spec import CifarSpec
 from test_network import imagenet
 
 V1_5 = [name for name in NAMES if name.endswith("v1_5")]
@@ -85,7 +85,7 @@ def test_notes_hold_for_the_counts_they_name() -> None:
         for option in ("none", "B", "C")
         for stride in ("conv1x1", "conv3x3")
     }
-    for note in paper.load("notes", paper.Notes).flops:
+    for note in tables.load("notes", tables.Notes).flops:
         depth = int(note.column.removesuffix("-layer"))
         which = next(key for key, count in work.items() if count == note.multiply_adds)
         assert which[0] == depth
@@ -107,7 +107,7 @@ def test_a_depth_that_is_not_in_the_paper() -> None:
     assert rows["stage 1 layers"][0] == "1+2n = 9" and rows["depth"][0] == "6n+2 = 26"
     assert rows["parameters"][:2] == ("0.27M", "explained")
 
-    from resnet_gen.spec import ImagenetSpec
+    from resnet_gen.read.network_spec import ImagenetSpec
 
     blocks = [3, 24, 36, 3]
     fields = {"design": "imagenet", "block": "bottleneck", "blocks": blocks, "depth": 200}

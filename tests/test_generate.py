@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from conftest import NAMES, ROOT
-from resnet_gen import library, output, render
-from resnet_gen.problems import Failure
+from resnet_gen.errors import Failure
+from resnet_gen.generate import output, render
+from resnet_gen.read import library
 
 SPEC = "name: net\ndesign: cifar\ndepth: 20\nshortcut: A\n"
 MODEL, TRAIN = Path("generated/cifar/net/model.py"), Path("generated/cifar/net/train.py")
@@ -65,8 +66,8 @@ def test_templates_print_what_the_formatter_would(monkeypatch: pytest.MonkeyPatc
 def test_every_choice_builds_what_its_arithmetic_says(
     option: str, rest: str, more: str, cli: Callable, project: Path
 ) -> None:
-    from resnet_gen.measure import measure
-    from resnet_gen.network import expand
+    from resnet_gen.compare.measure import measure
+    from resnet_gen.network.expansion import expand
 
     if (more.startswith("zero_gamma") and option == "none") or ("both" in more and option != "A"):
         return
@@ -229,7 +230,7 @@ def test_a_wheel_works_in_an_empty_folder(project: Path) -> None:
             sys.executable,
             "-P",
             "-c",
-            "from resnet_gen.cli import main; main()",
+            "from resnet_gen.cli.main import main; main()",
             "generate",
             "--all",
         ],

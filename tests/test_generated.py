@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from conftest import CIFAR, NAMES, folder, load, network_class, spec_of
-from resnet_gen.network import expand
+from resnet_gen.network.expansion import expand
 from test_network import CIFAR as CIFAR_COUNTS
 from test_network import IMAGENET
 
@@ -303,7 +303,7 @@ def test_compiles_whole(name: str) -> None:
 
 def test_the_arithmetic_is_what_the_code_builds() -> None:
     """Layer for layer, with sizes, figures and inputs: the two never saw each other."""
-    from resnet_gen.measure import measure
+    from resnet_gen.compare.measure import measure
 
     for name in NAMES:
         spec = spec_of(name).spec

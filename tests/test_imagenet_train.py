@@ -14,8 +14,8 @@ import torch
 import torchvision.transforms.functional as T
 
 from conftest import CIFAR, NAMES, READING, folder, generate_tiny, load
-from resnet_gen import library
-from resnet_gen.spec import class_name
+from resnet_gen.read import library
+from resnet_gen.read.network_spec import class_name
 from test_imagenet_images import batch
 
 IMAGENET = [name for name in NAMES if name not in CIFAR]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from resnet_gen import layers as op
-from resnet_gen.network import expand
-from resnet_gen.spec import CifarSpec, ImagenetSpec
+from resnet_gen.network import layers as op
+from resnet_gen.network.expansion import expand
+from resnet_gen.read.network_spec import CifarSpec, ImagenetSpec
 
 BLOCKS = {
     18: ("basic", [2, 2, 2, 2]),

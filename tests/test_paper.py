@@ -6,8 +6,8 @@ import pytest
 import torch
 import torchvision
 
-from resnet_gen import paper
-from resnet_gen.paper import Errors, Table1, Table2, Table6, load
+from resnet_gen.paper import tables
+from resnet_gen.paper.tables import Errors, Table1, Table2, Table6, load
 
 PLAIN_TEXT = {  # method: top-1 / top-5, "-" where the table has none
     "table3": """VGG-16 28.07/9.33; GoogLeNet -/9.15; PReLU-net 24.27/7.38; plain-34 28.54/10.02;
@@ -86,11 +86,11 @@ def test_table_1_is_torchvisions_network_but_for_the_stride(depth: int) -> None:
 
 
 def test_the_sections() -> None:
-    section = load("section4-2", paper.Section42)
+    section = load("section4-2", tables.Section42)
     columns = [(s.output_size, s.layers, s.filters) for s in section.stages]
     assert columns == [("32×32", "1+2n", "16"), ("16×16", "2n", "32"), ("8×8", "2n", "64")]
     assert [s.layers_for(9) for s in section.stages] == [19, 18, 18]
     assert section.first_layer == "3×3, 16" and section.shortcut == "A"
-    assert load("section3", paper.Section3).options("imagenet", "bottleneck", 50) == ["B"]
-    assert load("section3", paper.Section3).options("imagenet", "basic", 18) == ["none", "A"]
-    assert len(load("section3", paper.Section3).options("imagenet", "basic", 34)) == 4
+    assert load("section3", tables.Section3).options("imagenet", "bottleneck", 50) == ["B"]
+    assert load("section3", tables.Section3).options("imagenet", "basic", 18) == ["none", "A"]
+    assert len(load("section3", tables.Section3).options("imagenet", "basic", 34)) == 4

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from conftest import CIFAR, Result, folder, load, network_class, spec_of
-from resnet_gen import plan
-from resnet_gen.network import expand
+from resnet_gen.network.expansion import expand
+from resnet_gen.train import plan
 
 Cli = Callable[..., Result]
 

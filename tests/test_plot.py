@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from conftest import ROOT
-from resnet_gen import metrics, plot
+from resnet_gen.plot import drawing, runs
 
 EXAMPLE = ROOT / "results/cifar10/resnet20-10000-cpu"
 LINES = [json.loads(line) for line in (EXAMPLE / "metrics.jsonl").read_text().splitlines()]
@@ -47,7 +47,7 @@ def full_length(lines: int = 64, test_errors: bool = False) -> list[dict[str, ob
 
 
 def drawn(folders: list[Path], **options: str) -> matplotlib.figure.Figure:
-    return plot.draw(metrics.read(folders), **options)
+    return drawing.draw(runs.read(folders), **options)
 
 
 def lines_of(axes: matplotlib.axes.Axes, width: float) -> list[tuple[list[float], list[float]]]:
@@ -151,10 +151,10 @@ def test_means_end_at_validations_and_at_the_end(tmp_path: Path) -> None:
         line(step, train_error=error, **({"val_error": 9.0} if validated else {}))
         for step, error, validated in values
     ]
-    (found,) = metrics.read([run(tmp_path / "a", lines)])
+    (found,) = runs.read([run(tmp_path / "a", lines)])
     assert found.training == ([10, 25, 40], [50, 30, 8])
     lines = [line(step, train_error=error) for step, error, _ in values]
-    (found,) = metrics.read([run(tmp_path / "b", lines)])
+    (found,) = runs.read([run(tmp_path / "b", lines)])
     assert found.training == ([10, 20, 30, 40], [50, 40, 20, 8])
 
 
@@ -252,7 +252,7 @@ def test_names_are_told_apart(tmp_path: Path) -> None:
     file = folders[4] / "metrics.jsonl"  # the same run once more
     renamed = tmp_path / "elsewhere.jsonl"
     renamed.write_text(file.read_text())
-    assert metrics.names(metrics.read([*folders, file, renamed])) == [
+    assert runs.names(runs.read([*folders, file, renamed])) == [
         *("resnet20 (x/seed0)", "resnet20 (y/seed0)", "resnet20 (seed1)"),
         *("unfinished", "plain20", "elsewhere.jsonl"),
     ]
@@ -262,7 +262,7 @@ def test_names_are_told_apart(tmp_path: Path) -> None:
 def test_results_that_cannot_be_read_are_no_obstacle(results: str, tmp_path: Path) -> None:
     folder = run(tmp_path / "mine", full_length())
     (folder / "results.json").write_text(results)
-    assert metrics.names(metrics.read([folder])) == ["mine"]
+    assert runs.names(runs.read([folder])) == ["mine"]
 
 
 def test_signs_in_names_and_titles_stay_what_they_are(cli: Callable, project: Path) -> None:

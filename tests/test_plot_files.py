@@ -17,7 +17,7 @@ from test_plot import EXAMPLE, drawn, full_length, line, lines_of, run
 
 def test_the_same_runs_give_the_same_bytes(cli: Callable, project: Path) -> None:
     cli("plot", EXAMPLE, "-o", "first")
-    code = "from resnet_gen.cli import main; main()"
+    code = "from resnet_gen.cli.main import main; main()"
     (project / "matplotlibrc").write_text("axes.facecolor: red\nsavefig.facecolor: red\n")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code, "plot", str(EXAMPLE), "-o", "second.png"],
@@ -154,8 +154,8 @@ def test_without_matplotlib_it_is_4(cli: Callable, monkeypatch: pytest.MonkeyPat
 def test_it_leaves_pyplot_and_the_settings_alone(project: Path) -> None:
     code = (
         "import sys, matplotlib; before = matplotlib.rcParams.copy()\n"
-        "from resnet_gen import metrics, plot; from pathlib import Path\n"
-        "plot.save(plot.draw(metrics.read([Path(sys.argv[1])])), Path('curves'))\n"
+        "from resnet_gen.plot import drawing, runs; from pathlib import Path\n"
+        "drawing.save(drawing.draw(runs.read([Path(sys.argv[1])])), Path('curves'))\n"
         "print('matplotlib.pyplot' in sys.modules, before == matplotlib.rcParams.copy())"
     )
     command = [sys.executable, "-W", "error", "-c", code, str(EXAMPLE)]
@@ -166,7 +166,7 @@ def test_it_leaves_pyplot_and_the_settings_alone(project: Path) -> None:
 def test_only_this_command_imports_matplotlib() -> None:
     code = (
         "import sys; sys.argv[1:] = ['list', '--json']\n"
-        "from resnet_gen.cli import main\n"
+        "from resnet_gen.cli.main import main\n"
         "try: main()\n"
         "finally: print('matplotlib' in sys.modules, file=sys.stderr)"
     )

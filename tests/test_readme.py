@@ -113,7 +113,8 @@ def test_the_excerpt_is_the_generated_file() -> None:
 def test_the_table_of_networks(cli: object) -> None:
     import json
 
-    from resnet_gen import library, paper
+    from resnet_gen.paper import says
+    from resnet_gen.read import library
 
     rows = {row["name"]: row for row in json.loads(cli("list", "--json").out)}
     found = re.findall(
@@ -128,7 +129,7 @@ def test_the_table_of_networks(cli: object) -> None:
         assert (int(depth), shortcut) == (row["depth"], row["shortcut"])
         assert parameters == f"{row['parameters']:,}"
         assert multiply_adds == f"{row['multiply_adds']:,}"
-        assert error == (paper.reported_error(library.network(name).spec) or "")
+        assert error == (says.reported_error(library.network(name).spec) or "")
 
 
 def test_its_links_lead_somewhere() -> None:

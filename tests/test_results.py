@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from conftest import ROOT, folder, load
-from resnet_gen import library
-from resnet_gen.recipe import ImagenetRecipe
+from resnet_gen.read import library
+from resnet_gen.read.recipe import ImagenetRecipe
 
 BENCHMARKS = [
     *("training_step-cpu", "errors-cpu", "commands", "models-cpu"),

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from conftest import NAMES, ROOT
-from resnet_gen import library
-from resnet_gen.problems import Failure
+from resnet_gen.errors import Failure
+from resnet_gen.read import library
 
 CIFAR_SPEC = "name: net\ndesign: cifar\ndepth: 20\nshortcut: A\n"
 IMAGENET_SPEC = (

@@ -1,0 +1,1 @@
+"""The paper, the spec and the generated code, laid side by side."""

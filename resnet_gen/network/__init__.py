@@ -1,0 +1,1 @@
+"""What a spec means: every layer of the network, by arithmetic alone."""

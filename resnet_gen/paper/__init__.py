@@ -1,0 +1,1 @@
+"""What the paper prints, transcribed by hand; nothing in it is computed."""

@@ -1,0 +1,262 @@
+"""The paper's tables as printed: numbers are strings, none is computed.
+
+Only notes.yaml is ours: what is known about counts that do not round to the printed ones.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from resnet_gen.errors import Failure, Problem
+from resnet_gen.read.library import find
+from resnet_gen.read.network_spec import (
+    Block,
+    Shortcut,
+    rule,
+)
+from resnet_gen.read.validation import read_model
+
+Printed = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$", description="As printed.")]
+Size = Annotated[str, Field(pattern=r"^\d+×\d+$", description="Height × width in pixels.")]
+Convolution = Annotated[str, Field(pattern=r"^\d×\d, \d+$", description="Kernel, filters.")]
+
+
+TABLE_1_ROWS = ["conv1", "conv2_x", "conv3_x", "conv4_x", "conv5_x", ""]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Cell(_Table):
+    """A block of Table 1 and how often it stands in a row."""
+
+    block: list[Convolution]
+    repeats: Printed
+
+
+class Row(_Table):
+    """A row of Table 1."""
+
+    layer_name: str
+    output_size: Size
+    all_columns: str | None = None
+    columns: dict[str, Cell] = Field(default_factory=dict)
+
+
+class Downsampling(_Table):
+    """Where a network halves its feature maps."""
+
+    stride: Printed
+    layers: list[str] = Field(default_factory=list)
+
+
+class Table1(_Table):
+    """The architectures for ImageNet."""
+
+    table: Literal["1"]
+    rows: list[Row]
+    flops: dict[str, Annotated[str, Field(pattern=r"^\d+\.\d×10\^9$")]]
+    downsampling: Downsampling
+
+    @field_validator("rows")
+    @classmethod
+    def _rows_are_the_papers(cls, rows: list[Row]) -> list[Row]:
+        names = [row.layer_name for row in rows]
+        if names != TABLE_1_ROWS:
+            message = f"the rows are {', '.join(names)}"
+            hint = f"Table 1 has {', '.join(TABLE_1_ROWS[:-1])} and one without a name"
+            raise rule("rows", message, hint)
+        if not re.fullmatch(r"\d×\d, \d+, stride \d", rows[0].all_columns or ""):
+            raise rule("rows", "conv1 is not of the form of `7×7, 64, stride 2`", "see the paper")
+        return rows
+
+    def row(self, layer_name: str) -> Row:
+        """The row called conv1, conv2_x ...; the last one has no name."""
+        return next(row for row in self.rows if row.layer_name == layer_name)
+
+
+class PlainAgainstResidual(_Table):
+    """A row of Table 2."""
+
+    layers: Printed
+    plain: Printed
+    ResNet: Printed
+
+
+class Table2(_Table):
+    """Top-1 error on ImageNet validation, plain networks against residual ones."""
+
+    table: Literal["2"]
+    rows: list[PlainAgainstResidual]
+
+
+class Method(_Table):
+    """A row of Tables 3 to 5; depth and shortcut tell which of the paper's networks it is."""
+
+    method: str
+    depth: int | None = None
+    shortcut: Shortcut | None = None
+    top1: Printed | None = None
+    top5: Printed | None = None
+    note: str | None = None
+
+
+class Errors(_Table):
+    """Tables 3, 4 and 5: error on ImageNet."""
+
+    table: Literal["3", "4", "5"]
+    measure: str
+    rows: list[Method]
+
+
+class CifarMethod(_Table):
+    """A row of Table 6."""
+
+    method: str
+    layers: Annotated[str, Field(pattern=r"^\d+$")] | None = None
+    parameters: Annotated[str, Field(pattern=r"^\d+\.\d+M$")] | None = None
+    error: Printed
+    spread: Annotated[str, Field(pattern=r"^\d+\.\d+±\d+\.\d+$")] | None = None
+
+
+class Table6(_Table):
+    """Error on the CIFAR-10 test set."""
+
+    table: Literal["6"]
+    rows: list[CifarMethod]
+
+    @field_validator("rows")
+    @classmethod
+    def _there_are_resnets(cls, rows: list[CifarMethod]) -> list[CifarMethod]:
+        if not any(row.method == "ResNet" and row.layers for row in rows):
+            raise rule("rows", "no row is of a ResNet with its layers", "see the paper's Table 6")
+        return rows
+
+    def resnet(self, depth: int) -> CifarMethod | None:
+        """The row of the ResNet with that many layers."""
+        rows = (r for r in self.rows if r.method == "ResNet" and r.layers == str(depth))
+        return next(rows, None)
+
+    @property
+    def depths(self) -> list[int]:
+        """The depths of its ResNets."""
+        return [int(r.layers) for r in self.rows if r.method == "ResNet" and r.layers]
+
+
+class CifarStage(_Table):
+    """A column of section 4.2's table; `layers` in terms of n."""
+
+    output_size: Size
+    layers: Annotated[str, Field(pattern=r"^(\d\+)?\dn$")]
+    filters: Printed
+
+    def layers_for(self, n: int) -> int:
+        """1+2n for a given n."""
+        found = re.fullmatch(r"(?:(\d)\+)?(\d)n", self.layers)
+        assert found, "the pattern of the field"
+        return int(found[1] or 0) + int(found[2]) * n
+
+
+class Section42(_Table):
+    """The networks for CIFAR-10."""
+
+    section: Literal["4.2"]
+    depth: Literal["6n+2"]
+    first_layer: Convolution
+    kernels: Size
+    stages: list[CifarStage]
+    downsampling: Downsampling
+    head: str
+    shortcut: Shortcut
+
+
+class Order(_Table):
+    """What follows what within a block, with and without its shortcut."""
+
+    block: Block
+    plain: str
+    residual: str
+
+
+class BuiltWith(_Table):
+    """The shortcuts that the paper built a kind of network with."""
+
+    design: Literal["cifar", "imagenet"]
+    block: Block
+    depth: int | None = Field(None, description="Only this one; the first row that fits counts.")
+    options: list[Shortcut]
+
+
+class Section3(_Table):
+    """What the text says about blocks and shortcuts."""
+
+    section: Literal["3"]
+    orders: list[Order]
+    shortcuts: list[BuiltWith]
+
+    def order(self, block: str, *, plain: bool) -> str:
+        """`3×3 BN ReLU 3×3 BN + ReLU`."""
+        found = next(order for order in self.orders if order.block == block)
+        return found.plain if plain else found.residual
+
+    def options(self, design: str, block: str, depth: int) -> list[Shortcut]:
+        """The shortcuts of such networks in the paper."""
+        kinds = [k for k in self.shortcuts if (k.design, k.block) == (design, block)]
+        return next((k.options for k in kinds if k.depth in (None, depth)), [])
+
+
+class Note(_Table):
+    """Why a count is not the printed one, for exactly this count."""
+
+    column: str
+    multiply_adds: int
+    verdict: Literal["explained", "differs"]
+    why: str
+
+
+class Notes(_Table):
+    """What is known about the figures that do not round to the printed ones."""
+
+    table: Literal["1"]
+    flops: list[Note]
+
+
+Model = TypeVar("Model", bound=_Table)
+FILES: dict[str, type[_Table]] = {
+    "table1": Table1,
+    "table2": Table2,
+    "table3": Errors,
+    "table4": Errors,
+    "table5": Errors,
+    "table6": Table6,
+    "section3": Section3,
+    "section4-2": Section42,
+    "notes": Notes,
+}
+
+
+@cache
+def load(name: str, model: type[Model]) -> Model:
+    """A file of specs/paper/.
+
+    Raises:
+        Failure: somebody's own copy of it is wrong.
+    """
+    path = find("paper/*.yaml")[f"paper/{name}.yaml"]
+    return read_model(path, path.as_posix(), model, "the paper's table")
+
+
+def problems() -> list[Problem]:
+    """What is wrong with any of the tables, where somebody has a copy of their own."""
+    found: list[Problem] = []
+    for name, model in FILES.items():
+        try:
+            load(name, model)
+        except Failure as failure:
+            found += failure.problems
+    return found

@@ -1,0 +1,1 @@
+"""Specs and recipes: found, parsed, validated, and written anew."""

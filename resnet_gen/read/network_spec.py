@@ -1,0 +1,242 @@
+"""A network as its author writes it: two designs, Table 1's and section 4.2's, and their rules."""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import json
+import keyword
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from resnet_gen.read.recipe import Recipe, RecipeOverride
+
+MAX_DEPTH = 9998  # 6n+2 with n = 1666; the paper's deepest network has 1202 layers
+DEFAULT_RECIPES = {"cifar": "cifar-paper", "imagenet": "imagenet-paper"}
+CONVOLUTIONS = {"basic": 2, "bottleneck": 3}
+TAKEN_CLASS_NAMES = {  # by the generated files, and by Python; no class name has an underscore
+    *("BasicBlock", "Bottleneck", "ZeroPadShortcut", "Tensor", "F", "Path", "Iterator", "Images"),
+    *("NamedTuple", "NoReturn", "Trainer", "NETWORK", "ITERATIONS", "DROPS", "MOMENTUM"),
+    *("PADDING", "FLIP", "VALIDATION", "Any", "Callable", "Progress", "RANK", "RANKS", "SIZE"),
+    *("DistributedDataParallel", "DataLoader", "Dataset", "Image", "ImageOps", "ExifTags", "T"),
+    *("ImageReadMode", "Sequence", "Sample", "Folder", "Crop", "Crops", "Batch", "Classifier"),
+    *("Views", "BAD", "ArgumentParser", "Namespace", "BatchSampler", "ReduceLROnPlateau"),
+    *("TESTS", "PATIENCE", "COLOUR", "MEAN", "EIGENVALUES", "EIGENVECTORS"),
+    *dir(builtins),
+}
+
+Block = Literal["basic", "bottleneck"]
+Shortcut = Literal["none", "A", "B", "C"]
+Width = Annotated[int, Field(ge=1, le=4096)]
+
+
+def class_name(name: str) -> str:
+    """The generated class: resnet50_v1_5 is ResNet50V15, plain20 is Plain20, my_net is MyNet."""
+    head, *rest = name.split("_")
+    head = re.sub(r"^resnet", "ResNet", head)
+    return "".join(part[:1].upper() + part[1:] for part in [head, *rest])
+
+
+def rule(field: str, message: str, hint: str = "") -> PydanticCustomError:
+    """A broken rule of the paper or of this project, with its hint."""
+    return PydanticCustomError(field, "{message}", {"message": message, "hint": hint})
+
+
+def usable_name(name: str) -> str:
+    """The name, if a folder and a class can have it."""
+    hint = "letters, digits and underscores, such as resnet26 or my_net"
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise rule("name", "a name must be a Python identifier: it becomes a class", hint)
+    if len(name) > 64:
+        raise rule("name", f"a name of {len(name)} characters is too long: at most 64", hint)
+    made = class_name(name)
+    if keyword.iskeyword(name) or keyword.iskeyword(made):
+        raise rule("name", f"`{name}` is a word of the Python language", hint)
+    if made in TAKEN_CLASS_NAMES:
+        raise rule("name", f"its class would be `{made}`, which the file uses for its own", hint)
+    if not made.isidentifier():
+        raise rule("name", f"`{name}` leaves nothing to call its class", hint)
+    return name
+
+
+def recipe_by_name(value: Any) -> Any:
+    """`cifar-paper` is short for `{recipe: cifar-paper}`."""
+    if isinstance(value, (dict, RecipeOverride)):
+        return value
+    if isinstance(value, str):
+        return {"recipe": value}
+    hint = "such as cifar-paper, or {recipe: cifar-paper, iterations: 32000}"
+    raise rule("training", "neither a recipe's name nor a mapping", hint)
+
+
+Training = Annotated[
+    RecipeOverride, BeforeValidator(recipe_by_name, json_schema_input_type=str | RecipeOverride)
+]
+
+
+class Spec(BaseModel):
+    """What both designs take."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=False)
+
+    name: Annotated[str, AfterValidator(usable_name)] = Field(
+        description="Names the folder and the class of the generated code: a Python identifier.",
+        json_schema_extra={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+    )
+    shortcut: Shortcut = Field(
+        description="none: a plain network. A: identity, zero-padded where the dimensions grow. "
+        "B: a projection where the dimensions grow. C: every shortcut a projection (section 3.3)."
+    )
+    image_channels: int = Field(3, ge=1, le=1024, description="Channels of the input.")
+    initialisation: Literal["fan_out", "fan_in"] = Field(
+        "fan_out",
+        description="The fan of He's initialisation (section 3.4, which does not say which one).",
+    )
+    zero_padding: Literal["after", "both"] = Field(
+        "after",
+        description="Where option A puts its extra zero channels: after the others, or half on "
+        "both sides. The paper does not say.",
+    )
+    zero_gamma: bool = Field(
+        False,
+        description="Start the last batch norm of each block at zero (Goyal et al. 2017; not in "
+        "the paper).",
+    )
+
+    @field_validator("zero_padding")
+    @classmethod
+    def _zero_padding_needs_option_a(cls, value: str, info: ValidationInfo) -> str:
+        if value != "after" and info.data.get("shortcut", "A") != "A":
+            raise rule("zero_padding", "only option A pads its shortcuts", "remove this line")
+        return value
+
+    @field_validator("zero_gamma")
+    @classmethod
+    def _zero_gamma_needs_shortcuts(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("shortcut") == "none":
+            message = "a plain network that starts with zero gammas passes nothing on"
+            raise rule("zero_gamma", message, "remove this line, or give it shortcuts")
+        return value
+
+
+class CifarSpec(Spec):
+    """6n+2 layers in three stages of basic blocks (section 4.2)."""
+
+    design: Literal["cifar"] = Field(description="cifar: 6n+2 layers, section 4.2.")
+    depth: int = Field(description="Weighted layers: 6n+2.", ge=8, le=MAX_DEPTH)
+    classes: int = Field(10, ge=1, le=100_000, description="Outputs of the last layer.")
+    width: Width = Field(16, description="Filters of the first stage; each later stage doubles it.")
+    image_size: int = Field(32, ge=8, le=1024, description="Height and width of the input.")
+    training: Training = Field(
+        RecipeOverride(recipe=DEFAULT_RECIPES["cifar"]),
+        description="A recipe's name, or a mapping that overrides parts of one.",
+    )
+
+    @field_validator("depth")
+    @classmethod
+    def _six_n_plus_two(cls, depth: int) -> int:
+        if (depth - 2) % 6:
+            n = (depth - 2) // 6
+            near = " and ".join(f"{6 * k + 2} (n={k})" for k in (n, n + 1) if k)
+            raise rule("depth", f"{depth} is not 6n+2", f"the nearest depths are {near}")
+        return depth
+
+    @property
+    def n(self) -> int:
+        """Blocks of each stage."""
+        return (self.depth - 2) // 6
+
+
+class ImagenetSpec(Spec):
+    """Four stages of basic or bottleneck blocks (Table 1)."""
+
+    design: Literal["imagenet"] = Field(description="imagenet: Table 1.")
+    block: Block = Field(description="basic: two 3×3 layers. bottleneck: 1×1, 3×3, 1×1.")
+    blocks: list[Annotated[int, Field(ge=1, le=1000)]] = Field(
+        description="Blocks in conv2_x, conv3_x, conv4_x and conv5_x.", min_length=4, max_length=4
+    )
+    depth: int = Field(
+        description="Weighted layers: checked against `blocks`.", ge=10, le=MAX_DEPTH
+    )
+    stride_in: Literal["conv1x1", "conv3x3"] | None = Field(
+        None,
+        description="The layer of a bottleneck that strides: the first 1×1, as in the authors' "
+        "release (default), or the 3×3, torchvision's v1.5.",
+    )
+    classes: int = Field(1000, ge=1, le=100_000, description="Outputs of the last layer.")
+    width: Width = Field(64, description="Filters of conv1 and conv2_x; later stages double it.")
+    image_size: int = Field(224, ge=32, le=4096, description="Height and width of the input.")
+    pooling: Literal["padded", "ceil"] = Field(
+        "padded",
+        description="How the 3×3 max pooling meets the border: padded by 1 (torchvision), or not "
+        "padded and rounded up (the authors' release). The paper does not say.",
+    )
+    training: Training = Field(
+        RecipeOverride(recipe=DEFAULT_RECIPES["imagenet"]),
+        description="A recipe's name, or a mapping that overrides parts of one.",
+    )
+
+    @field_validator("depth")
+    @classmethod
+    def _depth_counts_the_blocks(cls, depth: int, info: ValidationInfo) -> int:
+        block, blocks = info.data.get("block"), info.data.get("blocks")
+        if block is None or blocks is None:
+            return depth
+        layers = CONVOLUTIONS[block]
+        counted = 2 + layers * sum(blocks)
+        if depth != counted:
+            total = f"{layers}·({'+'.join(map(str, blocks))})+2 = {counted}"
+            message = f"{depth} contradicts the blocks: {block} {blocks} makes {total} layers"
+            raise rule("depth", message, f"write `depth: {counted}`, or other blocks")
+        return depth
+
+    @field_validator("stride_in")
+    @classmethod
+    def _stride_in_is_for_bottlenecks(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("block") == "basic":
+            message = "a basic block has no 1×1 layer to choose from"
+            raise rule("stride_in", message, "remove this line, or write `block: bottleneck`")
+        return value
+
+    @property
+    def strided_convolution(self) -> int:
+        """Which convolution of a stage's first block strides: 1 or 2."""
+        return 2 if self.stride_in == "conv3x3" else 1
+
+
+NetworkSpec = CifarSpec | ImagenetSpec
+DESIGNS: dict[str, type[CifarSpec] | type[ImagenetSpec]] = {
+    "cifar": CifarSpec,
+    "imagenet": ImagenetSpec,
+}
+
+
+def canonical(spec: NetworkSpec, recipe: Recipe | None) -> dict[str, Any]:
+    """The spec with every default and its recipe written out: what the hash is taken of."""
+    written = spec.model_dump(mode="json", exclude={"training"})
+    first = [key for key in ("name", "design", "depth", "block", "blocks") if key in written]
+    data = {key: written[key] for key in dict.fromkeys([*first, *written])}
+    if isinstance(spec, ImagenetSpec):
+        data["stride_in"] = "conv3x3" if spec.strided_convolution == 2 else "conv1x1"
+        if spec.block == "basic":
+            del data["stride_in"]
+    if recipe is not None:
+        data["training"] = recipe.model_dump(mode="json")
+    return data
+
+
+def sha256(spec: NetworkSpec, recipe: Recipe | None) -> str:
+    """Hash of the canonical spec: comments, order and spelled-out defaults do not change it."""
+    text = json.dumps(canonical(spec, recipe), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,26 @@
+"""The JSON Schemas of specs, recipes and the paper's tables, for editors and other programs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
+
+from resnet_gen.paper import tables
+from resnet_gen.read.network_spec import NetworkSpec
+from resnet_gen.read.recipe import CifarRecipe, ImagenetRecipe
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Each schema by its file's stem: network, recipe, table1 ..."""
+    discriminated = Annotated[NetworkSpec, Field(discriminator="design")]
+    network: TypeAdapter[Any] = TypeAdapter(discriminated)
+    one_recipe = Annotated[CifarRecipe | ImagenetRecipe, Field(discriminator="design")]
+    recipe: TypeAdapter[Any] = TypeAdapter(one_recipe)
+    found = {"network": network.json_schema(), "recipe": recipe.json_schema()}
+    for stem, model in tables.FILES.items():
+        name = "errors" if model is tables.Errors else stem
+        found[name] = model.model_json_schema()
+    return {name: {"$schema": DIALECT, **schema} for name, schema in found.items()}

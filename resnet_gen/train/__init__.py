@@ -1,0 +1,1 @@
+"""Starting a generated train.py, and saying beforehand what it will do."""

@@ -1,0 +1,77 @@
+"""Running a network's generated train.py, here or on a cluster."""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from resnet_gen.errors import Failure, Problem
+from resnet_gen.generate import output, render
+from resnet_gen.network.expansion import Network, expand
+
+
+class Script(NamedTuple):
+    """A network and its train.py."""
+
+    network: Network
+    path: Path
+
+
+def find_script(name: str, out: Path) -> Script:
+    """The train.py of the network called `name`, below `out`.
+
+    Raises:
+        Failure: it has none, or it has not been generated (exit code 2).
+    """
+    entry, code = output.code_of(name, out)
+    script = code.with_name("train.py")
+    if entry.recipe is None:
+        channels = entry.spec.image_channels
+        message = f"there is no train.py: it would read colour images, not {channels} channels"
+        raise Failure(Problem("training", message, "its model.py can be imported and trained"))
+    for path in (code, script):
+        if not path.is_file():
+            hint = f"resnet-gen generate {name}"
+            raise Failure(Problem("file", "there is no such file", hint, path.as_posix()))
+    return Script(expand(entry.spec), script)
+
+
+def slurm_script(script: Script, arguments: Sequence[str]) -> str:
+    """A batch script for several machines; `--data` is asked for if it is not among `arguments`."""
+    if not any(argument.split("=")[0] == "--data" for argument in arguments):
+        data = "cifar10" if script.network.spec.design == "cifar" else "imagenet"
+        arguments = ["--data", data, *arguments]
+    given = [argument for argument in arguments if argument != "--resume"]
+    template = render.environment().get_template("slurm.sh.jinja")
+    return template.render(
+        name=script.network.spec.name,
+        script=shlex.quote(script.path.as_posix()),
+        arguments=shlex.join(given),
+    )
+
+
+def run(script: Script, arguments: Sequence[str]) -> int:
+    """Runs it; its exit code, 128 and more for a signal."""
+    with subprocess.Popen([sys.executable, str(script.path), *arguments]) as process:
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        while True:
+            try:
+                status = process.wait()
+                break
+            except KeyboardInterrupt:  # the script has the signal too, and ends in its own way
+                continue
+    return status if status >= 0 else 128 - status
+
+
+def require_torch() -> None:
+    """Raises Failure (exit code 4) where torch or torchvision is not installed."""
+    needed = ("torch", "torchvision")
+    if missing := [package for package in needed if importlib.util.find_spec(package) is None]:
+        hint = "pip install 'resnet-gen[train]'"
+        raise Failure(Problem("torch", f"{' and '.join(missing)} not installed", hint), exit_code=4)
