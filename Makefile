@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO_ITERATIONS := 400
 
-.PHONY: demo test generate clean
+.PHONY: demo test quick generate clean
 
 demo: .venv/train
 	$(BIN)/resnet-gen check
@@ -21,7 +21,16 @@ test: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/resnet-gen generate --all --check
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2  # one thread of torch in each of two workers
+
+# What a developer runs between edits: nothing is trained.
+quick: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/resnet-gen generate --all --check
+	$(BIN)/pytest tests/test_specs.py tests/test_network.py tests/test_paper.py tests/test_stale.py \
+		tests/test_edits.py tests/test_folder.py tests/test_results.py
 
 generate: .venv/dev
 	$(BIN)/resnet-gen schema --out specs/schema

@@ -48,26 +48,29 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=256)
     args = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    script = timing.load("resnet50_v1_5", "train", "imagenet")
+    net = timing.load("resnet50_v1_5", "imagenet")
     with tempfile.TemporaryDirectory() as folder:
         paths = pictures(Path(folder))
         kilobytes = sum(Path(path).stat().st_size for path in paths) / len(paths) / 1_000
         samples = [(path, 0) for path in paths]
         n = args.batch_size
-        files = script.Crops(samples, 0, "gpu")[range(n)]
-        one_core = script.Crops(samples, 0, "cpu")
-        beside = torch.cuda.Stream() if device.type == "cuda" else None
         cores = os.cpu_count() or 1
-        how = argparse.Namespace(workers=cores, device=device)
+        how = argparse.Namespace(workers=cores, device=device, seed=0, decode="cpu")
+        on_gpu = argparse.Namespace(**{**vars(how), "decode": "gpu"})
+        files = net.data.Crops(samples, net.train.draw, on_gpu)[range(n)]
+        one_core = net.data.Crops(samples, net.train.draw, how)
+        beside = torch.cuda.Stream() if device.type == "cuda" else None
 
         def all_cores() -> float:
-            loader = script.loader(one_core, range(4 * cores * n), n, how)
+            loader = net.data.loader(one_core, range(4 * cores * n), n, how)
             return timing.timed(lambda: list(loader))() / (4 * cores)
 
         turns: dict[str, Callable[[], float]] = {
             "processor, one core": timing.timed(lambda: one_core[range(n)]),
             f"processor, {cores} workers": all_cores,
-            f"decoded by {device.type}": timing.timed(lambda: script.decode(files, device, beside)),
+            f"decoded by {device.type}": timing.timed(
+                lambda: net.data.decode(files, device, beside)
+            ),
         }
         for turn in turns.values():
             turn()

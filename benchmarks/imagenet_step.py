@@ -58,7 +58,7 @@ def torchvisions(name: str, batch_size: int, device: torch.device, precision: st
 
 def generated(name: str, batch_size: int, device: torch.device, precision: str, fast: bool) -> Step:
     """A step of the generated script, from bytes on."""
-    script = timing.load(name, "train", "imagenet")
+    script = timing.load(name, "imagenet").train
     mean = torch.tensor(script.MEAN, device=device)[:, None, None]
     trainer = script.Trainer([str(k) for k in range(CLASSES)], mean, precision)
     if fast:

@@ -15,7 +15,6 @@ import itertools
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import sklearn.datasets
@@ -59,22 +58,29 @@ def reference() -> Callable[[str], Any]:
     return lambda path: transform(datasets.folder.default_loader(path))
 
 
-def generated(script: ModuleType, paths: list[str]) -> Callable[[str], Any]:
+def generated(net: Any, paths: list[str]) -> Callable[[str], Any]:
     """The generated script's crops, of a path; each time with other random numbers."""
-    images, places = script.Crops([(path, 0) for path in paths], 0, "cpu"), itertools.count()
+    images, places = crops(net, paths), itertools.count()
     return lambda path: images.crop(next(places))._replace(path=path).read()
 
 
-def whole(script: ModuleType, paths: list[str]) -> Callable[[str], Any]:
+def whole(net: Any, paths: list[str]) -> Callable[[str], Any]:
     """The same crops without decoding at a reduced scale."""
-    images, places = script.Crops([(path, 0) for path in paths], 0, "cpu"), itertools.count()
+    images, places = crops(net, paths), itertools.count()
 
     def crop(path: str) -> Any:
-        image, box = script.read_image(path), images.crop(next(places)).box
-        part = image.resize(script.SIZE, Image.Resampling.BILINEAR, box(*image.size))
+        image, drawn = net.folder.read_image(path), images.crop(next(places))
+        size = (drawn.size, drawn.size)
+        part = image.resize(size, Image.Resampling.BILINEAR, drawn.box(*image.size))
         return functional.pil_to_tensor(part)
 
     return crop
+
+
+def crops(net: Any, paths: list[str]) -> Any:
+    """What the generated script reads of these images."""
+    args = argparse.Namespace(seed=0, decode="cpu")
+    return net.data.Crops([(path, 0) for path in paths], net.train.draw, args)
 
 
 def main() -> None:
@@ -83,15 +89,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    script = timing.load("resnet50_b", "train", "imagenet")
+    net = timing.load("resnet50_b", "imagenet")
     rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as folder:
         for longer in SIZES:
             paths = photographs(Path(folder), longer)
             readers = {
                 "torchvision's reference": reference(),
-                "generated, whole files": whole(script, paths),
-                "generated": generated(script, paths),
+                "generated, whole files": whole(net, paths),
+                "generated": generated(net, paths),
             }
             turns = {
                 name: timing.timed(lambda read=read, paths=paths: [read(path) for path in paths])

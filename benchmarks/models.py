@@ -23,7 +23,7 @@ SIZE = 224
 
 def pair(name: str, device: torch.device) -> dict[str, nn.Module]:
     """The generated network and torchvision's, with equal weights."""
-    module = timing.load(name, "model", family="imagenet")
+    module = timing.load(name, "imagenet").model
     models = {
         "torchvision": getattr(torchvision.models, PAIRS[name])(weights=None),
         "generated": getattr(module, module.__all__[0])(),

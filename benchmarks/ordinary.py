@@ -30,7 +30,7 @@ VALIDATION, SPLIT_SEED = 5_000, 0
 
 def network(name: str) -> nn.Module:
     """The generated network of this name."""
-    module = timing.load(name, "model")
+    module = timing.load(name).model
     model: nn.Module = getattr(module, module.__all__[0])()
     return model
 

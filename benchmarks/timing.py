@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results/benchmarks"
@@ -147,18 +147,11 @@ def write(name: str, rows: list[dict[str, object]], merged_by: str = "", **more:
     return path
 
 
-def load(name: str, file: str, family: str = "cifar") -> ModuleType:
-    """A generated network's model.py or train.py as a module."""
-    folder = ROOT / "generated" / family / name
-    spec = importlib.util.spec_from_file_location(f"{name}_{file}", folder / f"{file}.py")
+def load(name: str, family: str = "cifar") -> Any:
+    """The modules of a generated network's folder, as attributes: `.train`, `.model`, `.data`."""
+    path = ROOT / "resnet_gen/generate/loading.py"  # by its path: resnet-gen need not be installed
+    spec = importlib.util.spec_from_file_location("loading", path)
     assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    sys.modules.pop("model", None)
-    sys.path.insert(0, str(folder))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(folder))
-        sys.modules.pop("model", None)
-    return module
+    loading = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loading)
+    return loading.load_folder(ROOT / "generated" / family / name)

@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import ordinary
 import timing
@@ -39,20 +39,22 @@ def ordinary_step(name: str, root: Path, device: torch.device) -> Step:
 
 
 def resident_step(
-    script: ModuleType, images: tuple, *, reads: bool, channels_last: bool, precision: str
+    net: Any, images: tuple, *, reads: bool, channels_last: bool, precision: str
 ) -> Step:
     """Images on the device, augmented in batches; SGD as it comes, with a number for its rate."""
-    trainer = new_trainer(script, images, precision)
+    trainer = new_trainer(net, images, precision)
     if not channels_last:
         trainer.layout = torch.contiguous_format
         trainer.model.to(memory_format=trainer.layout)
     parameters = trainer.model.parameters()
     optimizer = torch.optim.SGD(parameters, 0.1, momentum=0.9, weight_decay=1e-4)
-    stream = script.batches(len(images.labels), BATCH_SIZE, 0, trainer.mean.device)
+    stream = net.data.batches(len(images.labels), BATCH_SIZE, 0, trainer.mean.device)
 
     def step() -> None:
         pixels, labels = images.at(next(stream))
-        scores = trainer.scores(script.augment(pixels - trainer.mean, True))
+        inputs = net.train.augment(pixels - trainer.mean, True)
+        with trainer.autocast:
+            scores = trainer.model(inputs.contiguous(memory_format=trainer.layout)).float()
         loss = F.cross_entropy(scores, labels)
         optimizer.zero_grad()
         loss.backward()
@@ -64,13 +66,12 @@ def resident_step(
     return step
 
 
-def generated_step(script: ModuleType, images: tuple, *, graph: bool, compiled: bool) -> Step:
+def generated_step(net: Any, images: tuple, *, graph: bool, compiled: bool) -> Step:
     """A step as the generated train.py takes it."""
-    trainer = new_trainer(script, images, script.pick_precision("auto", images.labels.device))
+    trainer = new_trainer(net, images, net.run.pick_precision("auto", images.labels.device))
     device = trainer.mean.device
     indices = torch.zeros(BATCH_SIZE, dtype=torch.long, device=device)
-    stream = script.batches(len(images.labels), BATCH_SIZE, 0, device)
-    rate = trainer.optimizer.param_groups[0]["lr"]
+    stream = net.data.batches(len(images.labels), BATCH_SIZE, 0, device)
 
     def train_step() -> None:
         trainer.train_step(images, indices, True)
@@ -78,28 +79,29 @@ def generated_step(script: ModuleType, images: tuple, *, graph: bool, compiled: 
     if compiled and not graph:
         trainer.model.compile(dynamic=False)
     if graph:
-        iterations = script.COMPILE_FROM if compiled else 0  # as_cuda_graph decides by it
-        train_step = script.as_cuda_graph(train_step, trainer.model, iterations)
+        iterations = net.fast_step.COMPILE_FROM if compiled else 0  # as_cuda_graph decides by it
+        train_step = net.fast_step.as_cuda_graph(train_step, trainer.model, iterations)
 
     def step() -> None:
-        rate.fill_(0.1)
+        trainer.lr.fill_(0.1)
         indices.copy_(next(stream))
         train_step()
 
     return step
 
 
-def new_trainer(script: ModuleType, images: tuple, precision: str) -> object:
+def new_trainer(net: Any, images: tuple, precision: str) -> object:
     """The script's trainer as its main() makes it."""
     mean = images.pixels.mean(dim=0, dtype=torch.float32)
-    return script.Trainer(10, mean, precision)
+    return net.train.Trainer([str(k) for k in range(10)], mean, precision)
 
 
 def ladder(name: str, root: Path, device: torch.device) -> dict[str, Step]:
     """The variants, each with one technique more."""
-    script = timing.load(name, "train")
-    images = script.split(script.load("cifar10", root)[0], script.VALIDATION)[0].to(device)
-    like = {"script": script, "images": images}
+    net = timing.load(name)
+    data = net.data.load("cifar10", root, net.train.IMAGE_SHAPE)
+    images = net.data.hold_out(data, net.train.VALIDATION).train.to(device)
+    like = {"net": net, "images": images}
     steps = {
         "ordinary": ordinary_step(name, root, device),
         "+ images on the device": resident_step(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -14,29 +14,31 @@ from rich.text import Text
 
 from resnet_gen.errors import Problem
 
-PIPED_WIDTH = 180  # columns, where no terminal says how many there are
-VERDICT_STYLES = {"equal": "green", "rounds": "cyan", "explained": "cyan", "differs": "bold red"}
+PIPED_WIDTH = 180  # columns of a table where there is no terminal
 
 
 def stdout() -> Console:
-    """For the product. Honours NO_COLOR; a pipe gets neither colours nor wrapped cells."""
+    """The console for a command's product.
+
+    It honours NO_COLOR; a pipe gets neither colours nor cells wrapped to a terminal's width.
+    """
     return Console(
         width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False, soft_wrap=False
     )
 
 
 def note(message: str) -> None:
-    """Progress and remarks, on stderr."""
+    """Prints progress or a remark on stderr."""
     print(message, file=sys.stderr)
 
 
 def print_json(document: Any) -> None:
-    """One document on stdout."""
+    """Prints one JSON document on stdout."""
     print(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def print_problems(problems: Iterable[Problem]) -> None:
-    """Each problem, an empty line between them, on stderr; `error` in red on a terminal."""
+    """Prints problems on stderr with empty lines between them; a terminal shows `error` in red."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for index, problem in enumerate(problems):
         if index:
@@ -48,12 +50,20 @@ def print_problems(problems: Iterable[Problem]) -> None:
         console.print(text)
 
 
-def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: str = "") -> None:
-    """A table; `numbers` has an `r` for each column to be set to the right."""
+def print_table(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    numbers: str = "",
+    styles: Mapping[str, str] = {},
+) -> None:
+    """A table; `numbers` has an `r` for each column to be set to the right.
+
+    A cell whose whole text is in `styles` is set in that style.
+    """
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index, head in enumerate(heads):
         right = numbers[index : index + 1] == "r"
         table.add_column(head, justify="right" if right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell, VERDICT_STYLES.get(cell, "")) for cell in row))
+        table.add_row(*(Text(cell, styles.get(cell, "")) for cell in row))
     stdout().print(table)

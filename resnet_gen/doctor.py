@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 import sys
 from importlib import metadata
 from typing import NamedTuple
 
-GENERATE = ("jinja2", "pydantic", "rich", "ruamel.yaml", "ruff", "typer")
-TRAIN = ("torch", "torchvision", "scikit-learn")
-PLOT = ("matplotlib",)
+DISTRIBUTION = "resnet-gen"
+EXTRAS = ("", "plot", "train")  # what a user installs; the rest is for developing this package
 ASK_TORCH = """
 import torch, torchvision
 if torch.cuda.is_available():
@@ -33,23 +33,40 @@ class Finding(NamedTuple):
 def examine() -> list[Finding]:
     """The report. torch is asked in a process of its own: importing it takes seconds."""
     findings = [Finding("python", platform.python_version())]
-    findings += [_package(name, "pip install resnet-gen") for name in GENERATE]
-    findings += [_package(name, "pip install 'resnet-gen[plot]'") for name in PLOT]
-    findings += [_package(name, "pip install 'resnet-gen[train]'") for name in TRAIN]
-    if any(finding.missing for finding in findings[-len(TRAIN) :]):
-        return findings
-    done = subprocess.run(
-        [sys.executable, "-c", ASK_TORCH], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
-        hint = "install torch and torchvision from the same place"
-        return [*findings, Finding("device", reason, hint)]
-    return [*findings, Finding("device", done.stdout.strip())]
+    findings += [_package(name, extra) for name, extra in _required()]
+    installed = {finding.what for finding in findings if not finding.missing}
+    return [*findings, _device()] if {"torch", "torchvision"} <= installed else findings
 
 
-def _package(name: str, remedy: str) -> Finding:
+def _required() -> list[tuple[str, str]]:
+    """Each package that this one asks for, and the extra that asks for it; those of none first."""
+    try:
+        lines = metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:  # run from its source
+        return [(DISTRIBUTION, "")]
+    found = []
+    for line in lines:
+        requirement, _, marker = line.partition(";")
+        name = re.match(r"[\w.-]+", requirement)
+        extra = re.search(r"extra\s*==\s*[\"'](\w+)", marker)
+        if name and (extra[1] if extra else "") in EXTRAS:
+            found.append((name[0], extra[1] if extra else ""))
+    return sorted(found, key=lambda pair: EXTRAS.index(pair[1]))
+
+
+def _package(name: str, extra: str) -> Finding:
     try:
         return Finding(name, metadata.version(name))
     except metadata.PackageNotFoundError:
-        return Finding(name, "not installed", remedy)
+        wanted = f"'{DISTRIBUTION}[{extra}]'" if extra else DISTRIBUTION
+        return Finding(name, "not installed", f"pip install {wanted}")
+
+
+def _device() -> Finding:
+    done = subprocess.run(
+        [sys.executable, "-c", ASK_TORCH], capture_output=True, text=True, check=False
+    )
+    if done.returncode == 0:
+        return Finding("device", done.stdout.strip())
+    reason = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+    return Finding("device", reason, "install torch and torchvision from the same place")

@@ -6,7 +6,10 @@ import difflib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 
+NEAR = 0.6  # how alike two words must be, by difflib, for a suggestion; 1 is the same
+FEW = 8  # the most choices that a hint lists
 EXCERPT_WIDTH = 96  # a longer line is shown around its caret
 
 
@@ -24,7 +27,7 @@ class Problem:
     excerpt: str = ""
 
     def __str__(self) -> str:
-        """The lines a person reads."""
+        """The problem as lines of text: its place, the excerpt with a caret, and the hint."""
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
         lines = [f"{place + ': ' if place else ''}error[{self.rule}]: {self.message}"]
         if self.excerpt:
@@ -37,7 +40,10 @@ class Problem:
 
 
 class Failure(Exception):
-    """Stops a command with problems for a person: 2 wrong usage or spec, 4 something missing."""
+    """Stops a command with problems for a person.
+
+    The exit code is 2 for a wrong usage or spec, and 4 where something is not installed.
+    """
 
     def __init__(self, problems: Problem | Iterable[Problem], exit_code: int = 2) -> None:
         several = [problems] if isinstance(problems, Problem) else problems
@@ -46,18 +52,28 @@ class Failure(Exception):
         super().__init__("\n".join(map(str, self.problems)))
 
 
-def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """``did you mean `depth`?``, or the choices where nothing comes near."""
-    known = list(known)
-    by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean `{by_lower[near[0]]}`?"
-    return f"one of {', '.join(known)}" if known else ""
+def did_you_mean(word: object, known: Iterable[str], otherwise: str = "") -> str:
+    """``did you mean `depth`?``, or the choices where nothing comes near.
+
+    Of names that are equally near, the one with the longer common beginning is meant. More
+    choices than a person looks through give way to `otherwise`.
+    """
+    known, wanted = list(known), str(word).lower()
+
+    def nearness(name: str) -> tuple[float, int]:
+        pairs = takewhile(lambda pair: pair[0] == pair[1], zip(wanted, name.lower(), strict=False))
+        return difflib.SequenceMatcher(None, name.lower(), wanted).ratio(), len(list(pairs))
+
+    near = max(known, key=nearness, default="")
+    if near and nearness(near)[0] >= NEAR:
+        return f"did you mean `{near}`?"
+    if not known or (otherwise and len(known) > FEW):
+        return otherwise
+    return f"one of {', '.join(known)}"
 
 
 def quoted(value: object) -> str:
-    """A value as a person would write it in YAML, cut where it is long."""
+    """A value as a person would write it in YAML; a long one is cut."""
     if isinstance(value, (list, dict)):
         return "a list" if isinstance(value, list) else "a mapping"
     if isinstance(value, bool) or value is None:
@@ -69,7 +85,7 @@ def quoted(value: object) -> str:
 
 
 def _visible(character: str) -> str:
-    """Control characters spelled out: a terminal obeys them."""
+    """The character, or its escape where a terminal would obey it."""
     return character if character.isprintable() else repr(character)[1:-1]
 
 

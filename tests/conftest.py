@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import signal
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -17,6 +15,8 @@ from PIL import Image
 
 import photographs
 from resnet_gen.cli import main as command_line
+from resnet_gen.compare import measure, recording
+from resnet_gen.generate.loading import load
 from resnet_gen.generate.render import render
 from resnet_gen.paper import tables
 from resnet_gen.read import library
@@ -41,24 +41,6 @@ def folder(name: str) -> Path:
     return ROOT / "generated" / ("cifar" if name in CIFAR else "imagenet") / name
 
 
-def load(path: Path, *, as_name: str | None = None) -> ModuleType:
-    """A generated file as a module; train.py finds the model.py beside it."""
-    spec = importlib.util.spec_from_file_location(
-        as_name or f"{path.parent.name}_{path.stem}", path
-    )
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent))
-    sys.modules.pop("model", None)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(path.parent))
-        sys.modules.pop("model", None)
-    return module
-
-
 def network_class(name: str) -> type:
     module = load(folder(name) / "model.py")
     return getattr(module, module.__all__[0])
@@ -80,6 +62,12 @@ def cli(
         return Result(int(stop.value.code or 0), out, err)
 
     return run
+
+
+@pytest.fixture
+def measured_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`diff` runs files in this process, which has torch already: seconds less for each."""
+    monkeypatch.setattr(measure, "_record", recording.record_file)
 
 
 @pytest.fixture
@@ -125,9 +113,9 @@ def generate_tiny(root: Path, name: str = "tiny", more: str = "", blocks: int = 
     """A network of Table 1's shape for images of 64×64, with its train.py; its folder."""
     spec = root / f"{name}.yaml"
     spec.write_text(TINY.format(name=name, depth=2 + 8 * blocks, blocks=[blocks] * 4) + more)
-    for path, (_, text) in render([library.read_network(spec)]).items():
+    for path, rendered in render([library.read_network(spec)]).items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text)
+        (root / path).write_text(rendered.text)
     return root / "imagenet" / name
 
 

@@ -15,6 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from conftest import NAMES, ROOT, folder
+from resnet_gen.read import library
 from resnet_gen.read.schema import schemas
 
 COMMANDS = [
@@ -126,6 +127,42 @@ def test_interrupted_is_130(cli: Callable, monkeypatch: pytest.MonkeyPatch) -> N
     assert cli("list").code == 130
 
 
+INTERRUPTED = """
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == package:
+            os.kill(os.getpid(), signal.SIGINT)
+
+package = sys.argv.pop(1)
+sys.meta_path.insert(0, Interrupting())
+from resnet_gen.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments"),
+    [
+        ("typer", ["--help"]),
+        ("rich.console", ["list"]),
+        ("rich.console", ["show", "nothing"]),
+        ("pydantic", ["check"]),
+        ("ruamel.yaml", ["show", "resnet20"]),
+        ("jinja2", ["generate", "resnet20", "--check"]),
+        ("matplotlib.figure", ["plot", "results"]),
+        ("torch", ["train", "resnet20", "--plan"]),
+        ("torch.nn", ["train", "resnet20", "--plan"]),
+        ("torchvision", ["train", "resnet18_b", "--plan"]),
+    ],
+)
+def test_ctrl_c_during_an_import_is_quiet(package: str, arguments: list[str]) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, package, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_not_installed_is_4(cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.util
 
@@ -205,6 +242,47 @@ def test_the_totals_of_the_shown_table_are_sums_of_its_rows(cli: Callable) -> No
         figures = [[int(f.replace(",", "")) for f in row.split()[-2:]] for row in weighted]
         totals = [int(cell.replace(",", "")) for cell in rows[-1].split()[-2:]]
         assert [sum(column) for column in zip(*figures, strict=True)] == totals
+
+
+def test_new_takes_what_a_spec_has(cli: Callable, project: Path) -> None:
+    basic = ("new", "small", "--design", "imagenet", "--depth", "18", "--blocks", "[2, 2, 2,2]")
+    sizes = ("--width", "32", "--classes", "200", "--image-size", "64", "--image-channels", "3")
+    assert cli(*basic, *sizes, "--pooling", "ceil", "--zero-gamma").code == 0
+    made = library.network("small").spec
+    assert made.block == "basic" and made.blocks == [2, 2, 2, 2] and made.zero_gamma
+    assert (made.width, made.classes, made.image_size) == (32, 200, 64)
+    assert made.pooling == "ceil"
+    lines = (project / "specs/imagenet/small.yaml").read_text().splitlines()
+    assert len({line.index("#") for line in lines if "#" in line}) == 1
+    other = ("new", "other", "--design", "cifar", "--depth", "20", "--zero-padding", "both")
+    assert cli(*other, "--training", "cifar-paper-warmup", "--initialisation", "fan_in").code == 0
+    entry = library.network("other")
+    assert entry.recipe and entry.recipe.name == "cifar-paper-warmup"
+    assert (entry.spec.zero_padding, entry.spec.initialisation) == ("both", "fan_in")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--pooling", "ceil"), "`pooling` is not a key of a cifar network|--design imagenet"),
+        (("--blocks", "3,3,3"), "--block and --blocks are for --design imagenet"),
+        (("--width", "0"), "0 is too small"),
+        (("--shortcut", "A # B"), '"A # B" is not one of'),
+        (("--training", "cifar-papr"), "did you mean `cifar-paper`?"),
+        (("--training", "imagenet-paper"), "of the imagenet design"),
+        (("--training", "x: [y]"), "there is no recipe called"),
+    ],
+)
+def test_new_says_what_cannot_be(more: tuple, words: str, cli: Callable, project: Path) -> None:
+    code, out, err = cli("new", "net", "--design", "cifar", "--depth", "20", *more)
+    assert code == 2 and not out and not (project / "specs").exists()
+    assert all(word in err for word in words.split("|"))
+
+
+@pytest.mark.parametrize("blocks", ["", "[2,2,2,2", "2,2,2,2]", "2;2", "a", ",", "9" * 5000])
+def test_blocks_that_are_no_list(blocks: str, cli: Callable, project: Path) -> None:
+    code, _, err = cli("new", "n", "--design", "imagenet", "--depth", "18", "--blocks", blocks)
+    assert code == 2 and "is not a list of numbers" in err and "Traceback" not in err
 
 
 def test_new_writes_a_spec_that_is_right(cli: Callable, project: Path) -> None:

@@ -8,12 +8,14 @@ from collections.abc import Callable
 import pytest
 
 from conftest import CIFAR, NAMES, ROOT
-from resnet_gen.compare.with_paper import Comparison, compare
+from resnet_gen.compare.rows import Comparison
+from resnet_gen.compare.with_paper import compare
 from resnet_gen.network.expansion import expand
 from resnet_gen.paper import tables
 from resnet_gen.read.network_spec import CifarSpec
 from test_network import imagenet
 
+pytestmark = pytest.mark.usefixtures("measured_here")
 V1_5 = [name for name in NAMES if name.endswith("v1_5")]
 
 
@@ -23,7 +25,9 @@ def test_the_papers_networks_have_no_row_that_differs(name: str, cli: Callable) 
     found = json.loads(out)
     assert (code, found["equal"], err) == (0, True, "")
     assert set(found) == {"left", "right", "equal", "rows"}
-    assert set(found["rows"][0]) == {"what", "left", "spec", "right", "verdict", "why"}
+    assert set(found["rows"][0]) == {
+        *("what", "left", "spec", "right", "verdict", "why", "key", "part")
+    }
     verdicts = {row["what"]: row["verdict"] for row in found["rows"]}
     assert set(verdicts.values()) <= {"equal", "rounds", "explained"}
     assert all(row["spec"] == row["right"] for row in found["rows"])
@@ -50,6 +54,22 @@ def test_v1_5_differs_in_its_strides_and_its_work_and_says_why(name: str, cli: C
     assert [row["what"] for row in rows] == [*stages, "multiply-adds"]
     assert all("v1.5" in row["why"] for row in rows)
     assert "231,211,008" in rows[-1]["why"]
+
+
+@pytest.mark.parametrize("arguments", [("resnet50_b",), ("resnet20",), ("resnet20", "plain20")])
+def test_programs_go_by_the_key_of_a_row(arguments: tuple, cli: Callable) -> None:
+    rows = json.loads(cli("diff", *arguments, "--json").out)["rows"]
+    keys = {row["key"]: row["what"] for row in rows}
+    assert len(keys) == len(rows) and {row["part"] for row in rows} == {"structure"}
+    expected = {
+        ("resnet50_b",): {"conv3_x.stride": "conv3_x stride", "max_pool.window": "max pool"},
+        ("resnet20",): {"stage_1.layers": "stage 1 layers", "layers": "every layer"},
+        ("resnet20", "plain20"): {
+            "layers.layer1.0.addition1": "layer1.0.addition1",
+            "sum.zero_pad": "sum of zero pad layers",
+        },
+    }[arguments]
+    assert expected.items() <= keys.items() and keys["multiply_adds"] == "multiply-adds"
 
 
 def rows_of(found: Comparison) -> dict[str, tuple[str, str, str]]:

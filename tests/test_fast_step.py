@@ -9,49 +9,52 @@ import argparse
 import importlib.util
 import json
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import recorded_graph
-from conftest import folder, load
+from conftest import folder, image_folder
+from resnet_gen.generate.loading import load_folder
+from training import main
 
 CPU = torch.device("cpu")
+TEN = [str(k) for k in range(10)]
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    return load(folder("resnet20") / "train.py")
+def net() -> Any:
+    return load_folder(folder("resnet20"))
 
 
-def images(script: ModuleType, n: int = 64) -> tuple:
+def images(net: Any, n: int = 64) -> tuple:
     generator = torch.Generator().manual_seed(1)
     pixels = torch.randint(256, (n, 3, 32, 32), dtype=torch.uint8, generator=generator)
-    return script.Images(pixels, torch.arange(n) % 10)
+    return net.data.Images(pixels, torch.arange(n) % 10)
 
 
 Steps = tuple[list[list[float]], dict[str, Tensor]]
 
 
 def steps(
-    script: ModuleType,
+    net: Any,
     faster: Callable[[Callable[[], None], nn.Module], Callable[[], None]],
     n: int = 12,
     prepare: Callable[[object], None] = lambda trainer: None,
 ) -> Steps:
     """Losses and errors of n steps, the rate falling by 10 in the middle; and the weights after."""
     torch.manual_seed(0)
-    data = images(script)
-    trainer = script.Trainer(10, torch.full((3, 32, 32), 120.0), "fp32")
+    data = images(net)
+    trainer = net.train.Trainer(TEN, torch.full((3, 32, 32), 120.0), "fp32")
     prepare(trainer)
     indices = torch.zeros(16, dtype=torch.long)
     step = faster(lambda: trainer.train_step(data, indices, True), trainer.model)
-    stream = script.batches(64, 16, 0, CPU)
+    stream = net.data.batches(64, 16, 0, CPU)
     sums = []
     for k in range(n):
         rate = 0.1 if k < n // 2 else 0.01
@@ -75,22 +78,22 @@ def eager(step: Callable[[], None], _: nn.Module) -> Callable[[], None]:
 
 
 def captured(
-    script: ModuleType, iterations: int = 100
+    net: Any, iterations: int = 100
 ) -> Callable[[Callable[[], None], nn.Module], Callable[[], None]]:
-    return lambda step, model: script.as_cuda_graph(step, model, iterations)
+    return lambda step, model: net.fast_step.as_cuda_graph(step, model, iterations)
 
 
-def test_replaying_a_step_is_the_step(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replaying_a_step_is_the_step(net: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """To the bit: weights, momentum, batch norm's statistics, losses, errors, random crops."""
-    plain = steps(script, eager)
+    plain = steps(net, eager)
     graphs = recorded_graph.pretend(monkeypatch)
-    fast = steps(script, captured(script))
+    fast = steps(net, captured(net))
     assert same(plain, fast)
     assert [graph.replays for graph in graphs] == [9]  # 12 steps, the first three eager
 
 
 def test_a_number_for_a_learning_rate_would_be_frozen(
-    script: ModuleType, monkeypatch: pytest.MonkeyPatch
+    net: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stand-in shows the fault that the script avoids: SGD does not refuse to be captured."""
 
@@ -98,17 +101,17 @@ def test_a_number_for_a_learning_rate_would_be_frozen(
         parameters = trainer.model.parameters()
         trainer.optimizer = torch.optim.SGD(parameters, 0.1, 0.9, weight_decay=1e-4, fused=True)
 
-    plain = steps(script, eager, prepare=with_number)
+    plain = steps(net, eager, prepare=with_number)
     recorded_graph.pretend(monkeypatch)
-    fast = steps(script, captured(script), prepare=with_number)
+    fast = steps(net, captured(net), prepare=with_number)
     assert plain[0][:7] == fast[0][:7]  # until the first step after the rate has changed
     assert plain[0][7] != fast[0][7]
 
 
-def test_what_is_captured(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_captured(net: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """No waiting for the device, and momentum that exists already."""
     (graphs := recorded_graph.pretend(monkeypatch)).clear()
-    steps(script, captured(script), n=4)
+    steps(net, captured(net), n=4)
     calls = {str(operation): (args, kwargs) for operation, args, kwargs, _ in graphs[0].calls}
     assert not [name for name in calls if "_local_scalar_dense" in name or "nonzero" in name]
     _, kwargs = calls["aten._fused_sgd_.tensor_lr"]
@@ -143,14 +146,14 @@ def test_five_kinds_of_block_are_compiled(
     name: str, monkeypatch: pytest.MonkeyPatch, counted: Callable[[], int]
 ) -> None:
     """Whatever the depth, evaluation included; and the names in the state dict stay."""
-    script = load(folder(name) / "train.py")
-    data = images(script)
+    net = load_folder(folder(name))
+    data = images(net)
     recorded_graph.pretend(monkeypatch)
     torch.manual_seed(0)
-    trainer = script.Trainer(10, torch.full((3, 32, 32), 120.0), "bf16")
+    trainer = net.train.Trainer(TEN, torch.full((3, 32, 32), 120.0), "fp32")
     names = list(trainer.model.state_dict())
     indices = torch.arange(16)
-    step = script.as_cuda_graph(
+    step = net.fast_step.as_cuda_graph(
         lambda: trainer.train_step(data, indices, True), trainer.model, 64_000
     )
     assert counted() == 0
@@ -164,11 +167,11 @@ def test_five_kinds_of_block_are_compiled(
 
 @looks_at_gradients
 def test_compiled_blocks_train_alike(
-    script: ModuleType, monkeypatch: pytest.MonkeyPatch, counted: Callable[[], int]
+    net: Any, monkeypatch: pytest.MonkeyPatch, counted: Callable[[], int]
 ) -> None:
-    plain = steps(script, eager, n=3)
+    plain = steps(net, eager, n=3)
     recorded_graph.pretend(monkeypatch)
-    fused = steps(script, captured(script, 64_000), n=3)
+    fused = steps(net, captured(net, 64_000), n=3)
     assert counted() == 5
     assert torch.allclose(torch.tensor(plain[0]), torch.tensor(fused[0]), rtol=1e-4)
 
@@ -195,42 +198,42 @@ def amx(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_how_steps_are_run(
-    script: ModuleType, amx: None, monkeypatch: pytest.MonkeyPatch, how: str, changed: dict
+    net: Any, amx: None, monkeypatch: pytest.MonkeyPatch, how: str, changed: dict
 ) -> None:
     given = {"device": CPU, "eager": False, "precision": "bf16", "iterations": 10_000}
     args = argparse.Namespace(**given | changed)
-    assert script.fast_path(args) == how
-    monkeypatch.setattr(script, "RANKS", 2)
-    assert script.fast_path(args) == "eager"
+    assert net.fast_step.fast_path(args) == how
+    monkeypatch.setattr(net.fast_step, "RANKS", 2)
+    assert net.fast_step.fast_path(args) == "eager"
 
 
 @pytest.mark.parametrize(
     ("module", "name", "found"), [(torch.cpu, "get_capabilities", {}), (shutil, "which", None)]
 )
 def test_without_amx_or_a_compiler_the_cpu_runs_eagerly(
-    script: ModuleType, amx: None, monkeypatch: pytest.MonkeyPatch,
+    net: Any, amx: None, monkeypatch: pytest.MonkeyPatch,
     module: ModuleType, name: str, found: object,
 ) -> None:  # fmt: skip
     args = argparse.Namespace(device=CPU, eager=False, precision="bf16", iterations=10_000)
-    assert script.fast_path(args) == "compiled"
+    assert net.fast_step.fast_path(args) == "compiled"
     monkeypatch.setattr(module, name, lambda *_: found)
-    assert script.fast_path(args) == "eager"
+    assert net.fast_step.fast_path(args) == "eager"
 
 
 @looks_at_gradients
 def test_a_compiled_run_on_a_cpu_is_the_eager_one(
-    script: ModuleType, amx: None, counted: Callable[[], int], signals: None,
+    net: Any, amx: None, counted: Callable[[], int],
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> None:  # fmt: skip
     """One graph, whatever is validated between; the same losses, and the same names."""
-    monkeypatch.setattr(script, "COMPILE_FROM", 20)
-    command = ["train.py", "--data", "digits", "--device", "cpu", "--batch-size", "16"]
-    command += ["--iterations", "20", "--precision", "bf16", "--out"]
+    monkeypatch.setattr(net.fast_step, "COMPILE_FROM", 20)
+    monkeypatch.setattr("training.EXACT", ("--device", "cpu"))
+    data = image_folder(tmp_path / "pets")  # few: without AVX512, bf16 is slow
+    flags = ["--data", data, "--batch-size", 4, "--iterations", 20, "--precision", "bf16"]
     losses = []
-    for how, flags in (("eager", ["--eager"]), ("compiled", [])):
-        monkeypatch.setattr(sys, "argv", [*command, str(tmp_path / how), *flags])
+    for how, more in (("eager", ["--eager"]), ("compiled", [])):
         assert counted() == 0
-        script.main()
+        assert main(net.train, *flags, "--out", tmp_path / how, *more) == 0
         made = (tmp_path / how / "metrics.jsonl").read_text().splitlines()
         losses.append([json.loads(line)["loss"] for line in made])
         results = json.loads((tmp_path / how / "results.json").read_text())

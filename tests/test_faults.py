@@ -11,9 +11,10 @@ import pytest
 
 from conftest import folder
 
+pytestmark = pytest.mark.usefixtures("measured_here")
 STRIDED = "nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)"
 SECOND = "nn.Conv2d(channels, channels, 3, padding=1, bias=False)"
-SUM = "return F.relu_(out + self.downsample(x))"
+SUM = "return F.relu(out + self.downsample(x))"
 IDENTITY = "nn.Identity() if in_channels == channels else ZeroPadShortcut()"
 SUBSAMPLE = "x = x[:, :, ::2, ::2]"
 PAD = "return F.pad(x, (0, 0, 0, 0, 0, x.shape[1]))"
@@ -41,13 +42,13 @@ FAULTS = {  # what: network, text, its replacement, a row that must differ
     "ReLU before the addition": (
         "resnet20",
         SUM,
-        "return F.relu_(out) + self.downsample(x)",
+        "return F.relu(out) + self.downsample(x)",
         "block order",
     ),
     "batch norm after the addition": (
         "resnet20",
         "out = self.bn2(self.conv2(out))|" + SUM,
-        "out = self.conv2(out)|return F.relu_(self.bn2(out + self.downsample(x)))",
+        "out = self.conv2(out)|return F.relu(self.bn2(out + self.downsample(x)))",
         "block order",
     ),
     "projection on an identity shortcut": (
@@ -113,10 +114,10 @@ FAULTS = {  # what: network, text, its replacement, a row that must differ
     "shortcut from the wrong place": (
         "resnet20",
         SUM,
-        "return F.relu_(out + out)",
+        "return F.relu(out + out)",
         "layer1.0.addition1",
     ),
-    "shortcut forgotten": ("resnet34_a", SUM, "return F.relu_(out)", "shortcuts"),
+    "shortcut forgotten": ("resnet34_a", SUM, "return F.relu(out)", "shortcuts"),
     "no max pooling": ("resnet18_b", "x = self.maxpool(x)", "pass", "max pool"),
     "max pooling aligned otherwise": (
         "resnet18_b",
@@ -190,7 +191,7 @@ def test_an_equivalent_edit_is_no_difference(cli: Callable, tmp_path: Path) -> N
     shutil.copytree(folder("resnet20"), copy)
     source = (copy / "model.py").read_text()
     for text, replacement in {
-        "        out = F.relu_(self.bn1(self.conv1(x)))\n        out = self.bn2": (
+        "        out = F.relu(self.bn1(self.conv1(x)))\n        out = self.bn2": (
             "        aside = self.downsample(x)\n"
             "        out = self.relu(self.bn1(self.conv1(x)))\n        out = self.bn2"
         ),
@@ -285,17 +286,6 @@ def test_unusual_edits_are_compared_not_stumbled_over(
     code, out, err = cli("diff", copy, "--json")
     assert code == 1, err
     assert json.loads(out)["equal"] is False
-
-
-def test_what_a_file_prints_is_not_in_the_document(cli: Callable, tmp_path: Path) -> None:
-    copy = tmp_path / "resnet20"
-    shutil.copytree(folder("resnet20"), copy)
-    source = (copy / "model.py").read_text()
-    (copy / "model.py").write_text(
-        source.replace("import torch\n", "import torch\nprint('hello')\n", 1)
-    )
-    code, out, err = cli("diff", copy, "--json")
-    assert code == 0 and json.loads(out)["equal"] and "hello" in err
 
 
 def test_scores_alone_are_returned(cli: Callable, tmp_path: Path) -> None:

@@ -301,7 +301,7 @@ def test_compiles_whole(name: str) -> None:
         assert torch.allclose(compiled(images(name)), model(images(name)), atol=1e-5)
 
 
-def test_the_arithmetic_is_what_the_code_builds() -> None:
+def test_the_arithmetic_is_what_the_code_builds(measured_here: None) -> None:
     """Layer for layer, with sizes, figures and inputs: the two never saw each other."""
     from resnet_gen.compare.measure import measure
 

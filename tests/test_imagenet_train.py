@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-from argparse import Namespace
+import random
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 import torchvision.transforms.functional as T
 
-from conftest import CIFAR, NAMES, READING, folder, generate_tiny, load
-from resnet_gen.read import library
+from conftest import CIFAR, NAMES, folder, generate_tiny
+from resnet_gen.generate.loading import load, load_folder
+from resnet_gen.read import library, recipes
 from resnet_gen.read.network_spec import class_name
 from test_imagenet_images import batch
+from tiny_runs import reading, runner
 
 IMAGENET = [name for name in NAMES if name not in CIFAR]
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    return load(folder("resnet50_b") / "train.py")
-
-
-@pytest.fixture(scope="module")
-def tiny_script(tiny: Path) -> ModuleType:
-    return load(tiny / "train.py")
+def tiny_script(tiny: Path) -> Any:
+    return load_folder(tiny)
 
 
 @pytest.mark.parametrize("name", IMAGENET)
@@ -38,7 +35,7 @@ def test_constants_are_section_3_4(name: str) -> None:
     assert (s.MOMENTUM, s.WEIGHT_DECAY, s.PATIENCE) == (0.9, 1e-4, 5)
     assert (s.SHORTER_SIDE, s.IMAGE_SIZE, s.FLIP) == ((256, 480), 224, True)
     assert s.TEST_SIDES == (224, 256, 384, 480, 640) and s.TEST_SIDE == 256
-    assert name == s.NETWORK and not hasattr(s, "DROPS")
+    assert name == s.NETWORK and not hasattr(s, "MILESTONES")
     assert s.__doc__ and "600,000 iterations of 256 images" in s.__doc__
     assert load(folder(name) / "model.py").__all__ == [class_name(name)]
 
@@ -46,17 +43,18 @@ def test_constants_are_section_3_4(name: str) -> None:
 def test_the_recipe_of_those_who_followed(tmp_path: Path) -> None:
     path = generate_tiny(tmp_path, more="training: imagenet-30-60-90\n")
     s = load(path / "train.py")
-    epochs = [k * 256 / 1_281_167 for k in (*s.DROPS, s.ITERATIONS)]
+    epochs = [k * 256 / 1_281_167 for k in (*s.MILESTONES, s.ITERATIONS)]
     assert [round(epoch, 3) for epoch in epochs] == [30, 60, 90] and not hasattr(s, "PATIENCE")
-    rates = [s.learning_rate(step) for step in (0, s.DROPS[0] - 1, s.DROPS[0], s.DROPS[1])]
+    first, second = s.MILESTONES
+    rates = [s.learning_rate(step) for step in (0, first - 1, first, second)]
     assert rates == [0.1, 0.1, 0.01, 0.001]
     short = [s.learning_rate(step, 90) for step in range(90)]
     assert short == [0.1] * 31 + [0.01] * 29 + [0.001] * 30  # 150,137 is a little over a third
     assert s.__doc__ and "but for iterations and drops." in s.__doc__.splitlines()[0]
 
 
-def test_other_sizes_keep_the_papers_proportions(tiny_script: ModuleType) -> None:
-    s = tiny_script
+def test_other_sizes_keep_the_papers_proportions(tiny_script: Any) -> None:
+    s = tiny_script.train
     assert s.IMAGE_SIZE == 64 and s.SHORTER_SIDE == (73, 137) and s.TEST_SIDE == 73
     assert s.TEST_SIDES == (64, 73, 110, 137, 183)
 
@@ -69,24 +67,48 @@ def test_no_script_where_images_have_other_channels(tmp_path: Path, cli: Callabl
 
 
 def test_the_rate_drops_after_five_validations_without_a_lower_error(
-    tiny_script: ModuleType, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_script: Any, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signals: None
 ) -> None:
     errors = [50, 40, *[41, 40, 40, 40, 40], 39, 39, 38.5, *[40, 40, 40, 40, 40], 37]
-    s = tiny_script
+    train = tiny_script.train
     shown = iter(errors)
-    monkeypatch.setattr(s, "errors", lambda *_: (next(shown), 0.0))
-    monkeypatch.setattr(s, "EVALUATE_EVERY", 1)
-    monkeypatch.setattr(s.Trainer, "train_step", lambda self, *batch: None)
-    flags = f"train.py --data {pictures} --iterations {len(errors)} --batch-size 2 --workers 0"
-    monkeypatch.setattr("sys.argv", [*flags.split(), "--out", str(tmp_path)])
-    s.main()
+    monkeypatch.setattr(train, "errors", lambda *_: (next(shown), 0.0))
+    monkeypatch.setattr(train, "EVALUATE_EVERY", 1)
+    monkeypatch.setattr(train.Trainer, "train_step", lambda self, *batch: None)
+    flags = ["--data", pictures, "--iterations", len(errors), "--out", tmp_path]
+    assert runner(tiny_script, monkeypatch)(*flags) == 0
     found = [json.loads(li)["lr"] for li in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert found == [0.1] * 7 + [0.01] * 8 + [0.001]
 
 
-def test_two_steps_are_sgd_on_the_papers_images(tiny_script: ModuleType, tiny: Path) -> None:
+def test_the_plateau_is_torchs(tiny_script: Any) -> None:
+    """The rate at each step, of many series with ties, is ReduceLROnPlateau's."""
+    s, numbers = tiny_script.train, random.Random(0)
+    drops = 0
+    for series in range(300):
+        errors = [float(numbers.randint(0, 3 + series % 9)) for _ in range(numbers.randint(1, 40))]
+        optimizer = torch.optim.SGD([torch.zeros(1)], s.LEARNING_RATE)
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, patience=s.PATIENCE - 1, threshold=0, eps=0
+        )
+        for n, error in enumerate(errors):
+            assert s.learning_rate(n, 40, errors[:n]) == pytest.approx(plateau.get_last_lr()[0])
+            plateau.step(error)
+        drops += plateau.get_last_lr()[0] < s.LEARNING_RATE
+    assert 100 < drops < 300
+
+
+def test_pixels_are_mirrored_centred_and_coloured(tiny_script: Any) -> None:
+    pixels = torch.randint(256, (2, 3, 64, 64), dtype=torch.uint8)
+    mean, colour = torch.rand(3, 64, 64), torch.tensor([[1.0, -2.0, 3.0], [0.0, 0.0, 0.0]])
+    made = tiny_script.train.augment(pixels, torch.tensor([False, True]), colour, mean)
+    assert torch.equal(made[0], pixels[0] - mean + colour[0][:, None, None])
+    assert torch.equal(made[1], T.hflip(pixels[1]) - mean)
+
+
+def test_two_steps_are_sgd_on_the_papers_images(tiny_script: Any, tiny: Path) -> None:
     """Mirrored, coloured, centred, and moved by v := 0.9 v + (gradient + 1e-4 w), all by hand."""
-    s = tiny_script
+    s = tiny_script.train
     torch.manual_seed(0)
     mean = torch.tensor(s.MEAN)[:, None, None]
     trainer = s.Trainer(["a", "b", "c"], mean, "fp32")
@@ -98,8 +120,8 @@ def test_two_steps_are_sgd_on_the_papers_images(tiny_script: ModuleType, tiny: P
     pixels = torch.randint(256, (4, 3, 64, 64), dtype=torch.uint8)
     labels, mirrored = torch.tensor([0, 1, 2, 0]), torch.tensor([True, False, True, False])
     alphas = 0.1 * torch.randn(4, 3) * torch.tensor(s.EIGENVALUES)
-    crops = [s.Crop("", 0, 300, 0, 0, False, alpha.tolist()) for alpha in alphas]
-    colour = batch(s, crops, "cpu").colour
+    crops = [s.Crop("", 0, 64, 100, 0, 0, False, alpha.tolist()) for alpha in alphas]
+    colour = batch(tiny_script, crops).colour
     images = torch.empty(4, 3, 64, 64)
     for k in range(4):
         image = pixels[k].float()
@@ -131,27 +153,32 @@ def test_two_steps_are_sgd_on_the_papers_images(tiny_script: ModuleType, tiny: P
 
 
 def test_the_per_pixel_mean_is_made_once_and_kept(
-    tiny_script: ModuleType, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_script: Any, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     s, path = tiny_script, tmp_path / "means/mean.pt"
-    samples = s.open_folder(pictures).train.samples
-    made = s.pixel_mean(path, samples, [], READING)
+    samples, test = s.data.load(pictures).train.samples, s.train.TESTS["1-crop"]
+    args = reading(data=str(pictures))
+    made = s.evaluate.pixel_mean(path, 64, samples, test, [], args)
     total = torch.zeros(3, 64, 64)
     for sample, _ in samples:
-        image = T.center_crop(T.resize(s.read_image(sample), 73), [64])
+        image = T.center_crop(T.resize(s.folder.read_image(sample), 73), [64])
         total += T.pil_to_tensor(image)
     assert torch.allclose(made, total / len(samples), atol=1e-3)
     assert "is kept in" in capsys.readouterr().err
-    assert torch.equal(s.pixel_mean(path, [], [], READING), made)  # read, not made
-    path.write_bytes(b"something else")
-    with pytest.raises(SystemExit) as stop:
-        s.pixel_mean(path, samples, [], READING)
-    assert stop.value.code == 2 and "cannot be read (" in capsys.readouterr().err
+    assert torch.equal(s.evaluate.pixel_mean(path, 64, [], test, [], args), made)  # read, not made
+    for wrong, words in (
+        (torch.zeros(3, 8, 8), "is no per-pixel mean of 64×64"),
+        (None, "damaged"),
+    ):
+        path.write_bytes(b"?") if wrong is None else torch.save(wrong, path)
+        with pytest.raises(SystemExit) as stop:
+            s.evaluate.pixel_mean(path, 64, samples, test, [], args)
+        assert stop.value.code == 2 and words in capsys.readouterr().err
 
 
 def test_recipes_belong_to_their_design(tmp_path: Path) -> None:
-    paper = library.recipe("imagenet-paper")
-    follow = library.recipe("imagenet-30-60-90")
+    paper = recipes.recipe("imagenet-paper")
+    follow = recipes.recipe("imagenet-30-60-90")
     assert paper.design == follow.design == "imagenet"
     same = {"name", "iterations", "drops", "patience"}
     assert paper.model_dump(exclude=same) == follow.model_dump(exclude=same)
@@ -168,16 +195,16 @@ def test_recipes_belong_to_their_design(tmp_path: Path) -> None:
     path = generate_tiny(
         tmp_path, more="training: {recipe: imagenet-paper, patience: null, drops: [10]}\n"
     )
-    assert load(path / "train.py").DROPS == (10,)
+    assert load(path / "train.py").MILESTONES == (10,)
 
 
 def test_a_mean_of_nothing_is_not_kept(
-    tiny_script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_script: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty.jpg").write_bytes(b"")
-    skipping = Namespace(**{**vars(READING), "skip_bad_images": True})
+    skipping, test = reading(data=tmp_path, skip_bad_images=True), tiny_script.train.TESTS["1-crop"]
     with pytest.raises(SystemExit) as stop:
         samples = [(str(tmp_path / "empty.jpg"), 0)]
-        tiny_script.pixel_mean(tmp_path / "mean.pt", samples, [], skipping)
+        tiny_script.evaluate.pixel_mean(tmp_path / "mean.pt", 64, samples, test, [], skipping)
     assert stop.value.code == 2 and "no image to take the mean of" in capsys.readouterr().err
     assert not (tmp_path / "mean.pt").exists()

@@ -73,7 +73,7 @@ def test_cifar_counts_are_exact(depth: int) -> None:
         network = expand(CifarSpec(name="net", design="cifar", depth=depth, shortcut=shortcut))
         assert (network.parameters, network.multiply_adds) == counts
         assert op.depth(network.layers) == depth
-        convolutions = [la for la in network.layers if la.operation == op.CONVOLUTION]
+        convolutions = [la for la in network.layers if la.operation == op.Operation.CONVOLUTION]
         assert sum(la.kernel == 3 for la in convolutions) == depth - 1  # 6n+1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,10 +53,10 @@ def test_memory_of_the_networks_of_section_4_2() -> None:
     assert 11 < plan.memory(network, 128, "fp32", 45_000) / plan.GIB < 13
     assert 6 < plan.memory(network, 128, "bf16", 45_000) / plan.GIB < 8
     assert 1 < plan.memory(expand(spec_of("resnet20").spec), 128, "bf16", 45_000) / plan.GIB < 2
-    assert plan.may_be_too_large(network, [])
-    assert not plan.may_be_too_large(network, ["--batch-size", "8"])
-    assert not plan.may_be_too_large(network, ["--batch-size=8"])
-    assert not plan.may_be_too_large(expand(spec_of("resnet110").spec), [])
+    assert plan.may_be_too_large(network, 128, [])
+    assert not plan.may_be_too_large(network, 128, ["--batch-size", "8"])
+    assert not plan.may_be_too_large(network, 128, ["--batch-size=8"])
+    assert not plan.may_be_too_large(expand(spec_of("resnet110").spec), 128, [])
 
 
 @pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="Linux says it there")
@@ -64,20 +65,46 @@ def test_free_memory_is_what_linux_says() -> None:
     assert free and 0 < free <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_the_schedule_in_spans() -> None:
-    script = load(folder("resnet20") / "train.py")
-    assert plan.schedule(script.learning_rate, 64_000) == [
-        (1, 32_000, 0.1),
-        (32_001, 48_000, 0.01),
-        (48_001, 64_000, 0.001),
+@pytest.mark.parametrize("iterations", [64_000, 6_400, 999, 7, 2, 1])
+def test_the_schedule_is_the_scripts(iterations: int) -> None:
+    """What the plan says by arithmetic is what the generated function gives at every iteration."""
+    script, recipe = load(folder("resnet20") / "train.py"), spec_of("resnet20").recipe
+    planned = [
+        part.rate
+        for part in plan.schedule(recipe, iterations)
+        for _ in range(part.first, part.last + 1)
     ]
+    assert planned == [script.learning_rate(step, iterations) for step in range(iterations)]
+    if iterations == 64_000:
+        assert [tuple(part) for part in plan.schedule(recipe, iterations)] == [
+            (1, 32_000, 0.1),
+            (32_001, 48_000, 0.01),
+            (48_001, 64_000, 0.001),
+        ]
 
 
 def test_images_to_train_on(tmp_path: Path) -> None:
-    assert plan.training_images("cifar10", 5_000, full_train=False) == 45_000
-    assert plan.training_images("cifar10", 5_000, full_train=True) == 50_000
-    assert plan.training_images("digits", 5_000, full_train=False) == 1_294  # as the script has it
-    assert plan.training_images(str(tmp_path), 5_000, full_train=True) is None
+    recipe = spec_of("resnet20").recipe
+
+    def images(data: str, *, full_train: bool = False) -> tuple[int | None, int]:
+        return plan.images(recipe, Namespace(data=data, root=tmp_path, full_train=full_train))
+
+    assert images("cifar10") == (45_000, 5_000)
+    assert images("cifar10", full_train=True) == (50_000, 0)
+    assert images("digits") == (1_294, 143)  # as the script has them
+    assert images(str(tmp_path)) == (None, 0)
+
+
+def test_an_edited_script_that_cannot_be_asked_is_the_users(cli: Cli, project: Path) -> None:
+    assert cli("generate", "resnet20").code == 0
+    path = Path("generated/cifar/resnet20/train.py")
+    for edit in ("def rehearse(|def rehearsal(", "ITERATIONS = 64_000|ITERATIONS = 1 / 0"):
+        text = path.read_text()
+        path.write_text(text.replace(*edit.split("|")))
+        done = cli("train", "resnet20", "--plan", "--", "--iterations", 10, "--device", "cpu")
+        assert done.code == 2 and "train.py: error[code]: " in done.err, done.err
+        assert "parse_arguments() and rehearse(args)" in done.err
+        path.write_text(text)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +161,22 @@ def test_what_does_not_fit_is_told_before_it_runs(
     assert re.search(words, planned.out)
     run = cli("train", "resnet1202", "--", *arguments, "--data", "nothing")
     assert run.code == 2 and "warning: this run needs about" in run.err
+
+
+def test_the_batch_size_of_a_spec_of_ones_own_is_known(
+    cli: Cli, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recipe's batch size is warned of before a run, and a flag takes its place."""
+    training = "training: {recipe: cifar-paper, batch_size: 4096}"
+    spec = f"name: large\ndesign: cifar\ndepth: 56\nshortcut: A\n{training}\n"
+    (project / "large.yaml").write_text(spec)
+    assert cli("generate", "large.yaml").code == 0
+    monkeypatch.setattr(plan, "free_memory", lambda: plan.GIB)
+    arguments = ("--", "--data", "nothing", "--device", "cpu", "--precision", "fp32")
+    warned = cli("train", "large.yaml", *arguments)
+    assert warned.code == 2 and "warning: this run needs about" in warned.err
+    for flags in (("--batch-size", 2), ("--batch=2",)):
+        assert "warning" not in cli("train", "large.yaml", *arguments, *flags).err
 
 
 def test_wrong_arguments_are_told_by_the_script(cli: Cli) -> None:

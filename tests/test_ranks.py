@@ -5,90 +5,110 @@ from __future__ import annotations
 import copy
 import itertools
 import signal
-import sys
-from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from conftest import READING, folder, load
-from test_imagenet_tests import untrained
-from test_resume import state
+from resnet_gen.generate.loading import load_folder
+from tiny_runs import reading, untrained
+from training import main, state
 
-EXACT = ["--device", "cpu", "--precision", "fp32"]
 CIFAR_SCRIPT = folder("resnet20") / "train.py"
+TEN = [str(k) for k in range(10)]
+
+
+@pytest.fixture
+def cifar() -> Any:
+    return load_folder(folder("resnet20"))
+
+
+@pytest.fixture
+def imagenet(tiny: Path) -> Any:
+    return load_folder(tiny)
+
+
+def classifier(imagenet: Any, model: nn.Module) -> Any:
+    mean = torch.tensor(imagenet.train.MEAN)[:, None, None]
+    return imagenet.evaluate.Classifier(model, mean, imagenet.train.LAST_SIZE, "fp32")
 
 
 def test_ranks_count_each_image_of_imagenets_once(
-    tiny: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+    imagenet: Any, tiny: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    s = load(tiny / "train.py")
-    network = s.Classifier(untrained(tiny, 0), torch.tensor(s.MEAN)[:, None, None], "fp32")
-    samples = s.open_folder(pictures).train.samples[:11]
-    arguments = ([network], samples, "1-crop", [], READING)
-    whole = s.errors(*arguments)
+    e = imagenet.evaluate
+    samples = imagenet.data.load(pictures).train.samples[:11]
+    network, test = classifier(imagenet, untrained(tiny, 0)), imagenet.train.TESTS["1-crop"]
+    arguments = ([network], samples, test, [], READING)
+    whole = e.errors(*arguments)
     counts: list[Tensor] = []
-    monkeypatch.setattr(s, "total", lambda found: counts.append(found.clone()) or found)
-    monkeypatch.setattr(s, "RANKS", 3)
-    monkeypatch.setattr(s.dist, "broadcast", lambda *_: None)
+    monkeypatch.setattr(e, "total", lambda found: counts.append(found.clone()) or found)
+    monkeypatch.setattr(e, "RANKS", 3)
     for rank in range(3):
-        monkeypatch.setattr(s, "RANK", rank)
-        s.errors(*arguments)
+        monkeypatch.setattr(e, "RANK", rank)
+        e.errors(*arguments)
     assert [int(found[0]) for found in counts] == [4, 4, 3]
     images, right_at_once, right_in_five = sum(counts).tolist()
     assert images == 11
     assert whole == (100 * (11 - right_at_once) / 11, 100 * (11 - right_in_five) / 11)
 
 
-def test_cifars_error_is_shared_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cifars_error_is_shared_too(cifar: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each rank's share of the test images, by the ranks' own counts."""
-    s = load(CIFAR_SCRIPT)
     torch.manual_seed(0)
-    trainer = s.Trainer(10, torch.zeros(3, 32, 32), "fp32")
+    trainer = cifar.train.Trainer(TEN, torch.zeros(3, 32, 32), "fp32")
     pixels = torch.randint(256, (37, 3, 32, 32), dtype=torch.uint8)
     with torch.inference_mode():
-        trainer.model.eval()
-        labels = trainer.scores(pixels.float()).argmax(1)
-        labels[::5] = (labels[::5] + 1) % 10
-    whole = trainer.error(s.Images(pixels, labels))
+        labels = trainer.model.eval()(pixels.float()).argmax(1)
+    labels = labels.clone()
+    labels[::5] = (labels[::5] + 1) % 10
+    images = cifar.data.Images(pixels, labels)
+    whole = trainer.error(images)
     assert whole == pytest.approx(100 * 8 / 37)
-    counts = []
-    monkeypatch.setattr(s, "total", lambda wrong: counts.append(int(wrong)) or wrong)
-    monkeypatch.setattr(s, "RANKS", 3)
-    monkeypatch.setattr(s.dist, "broadcast", lambda *_: None)
+    counts: list[int] = []
+    monkeypatch.setattr(cifar.train, "total", lambda wrong: counts.append(int(wrong)) or wrong)
+    monkeypatch.setattr(cifar.train, "RANKS", 3)
     for rank in range(3):
-        monkeypatch.setattr(s, "RANK", rank)
-        trainer.error(s.Images(pixels, labels))
+        monkeypatch.setattr(cifar.train, "RANK", rank)
+        trainer.error(images)
     assert sum(counts) == 8 and len(counts) == 3
 
 
 def test_readers_are_not_forked_amid_the_threads_of_gloo(
-    tiny: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+    imagenet: Any, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One fork in some hundreds hung in Python 3.11.7: github.com/python/cpython/issues/112275."""
-    s = load(tiny / "train.py")
-    images = s.Crops(s.open_folder(pictures).train.samples, 0, "cpu")
-    one_worker = Namespace(**{**vars(READING), "workers": 1})
-    assert s.loader(images, range(8), 8, one_worker).multiprocessing_context is None
-    monkeypatch.setattr(s, "RANKS", 2)
-    context = s.loader(images, range(8), 8, one_worker).multiprocessing_context
-    assert context.get_start_method() == "forkserver"
-    assert s.loader(images, range(8), 8, READING).multiprocessing_context is None
+    d = imagenet.data
+    made: list[DataLoader] = []
+
+    def kept(*args: object, **how: Any) -> list:
+        made.append(DataLoader(*args, **how))
+        return []
+
+    monkeypatch.setattr(d, "DataLoader", kept)
+    started: list[int] = []
+    monkeypatch.setattr(d, "start_fork_server", lambda: started.append(1))
+    images = d.Crops(d.load(pictures).train.samples, imagenet.train.draw, reading())
+    for ranks, workers in ((1, 1), (2, 1), (2, 0)):
+        monkeypatch.setattr(d, "RANKS", ranks)
+        list(d.loader(images, range(8), 8, reading(workers=workers)))
+    contexts = [loader.multiprocessing_context for loader in made]
+    assert contexts[0] is None and contexts[2] is None and len(started) == 1
+    assert contexts[1].get_start_method() == "forkserver"
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
-def test_signals_are_the_ranks_own(tiny: Path) -> None:
+def test_signals_are_the_ranks_own(imagenet: Any) -> None:
     """What starts the readers has them blocked, and so have those: before they can say so."""
     from multiprocessing.forkserver import _forkserver  # type: ignore[attr-defined]
 
-    s = load(tiny / "train.py")
-    s.start_fork_server()
+    imagenet.data.start_fork_server()
     try:
         status = Path(f"/proc/{_forkserver._forkserver_pid}/status").read_text()
         blocked = int(status.split("SigBlk:")[1].split()[0], 16)
@@ -103,29 +123,26 @@ def test_signals_are_the_ranks_own(tiny: Path) -> None:
     ("rank", "local_rank", "turn"), [(0, 0, 0), (1, 1, 2), (8, 0, 1), (9, 1, 2)]
 )
 def test_one_rank_downloads_then_one_of_each_machine(
-    monkeypatch: pytest.MonkeyPatch, rank: int, local_rank: int, turn: int
+    cifar: Any, monkeypatch: pytest.MonkeyPatch, rank: int, local_rank: int, turn: int
 ) -> None:
-    s = load(CIFAR_SCRIPT)
+    d = cifar.distributed
     happened: list[str] = []
-    monkeypatch.setattr(s, "RANKS", 16)
-    monkeypatch.setattr(s, "RANK", rank)
-    monkeypatch.setattr(s, "LOCAL_RANK", local_rank)
-    monkeypatch.setattr(s, "load", lambda *_: happened.append("load"))
-    monkeypatch.setattr(s.dist, "barrier", lambda: happened.append("wait"))
-    s.load_in_turn("cifar10", Path())
+    monkeypatch.setattr(d, "RANKS", 16)
+    monkeypatch.setattr(d, "RANK", rank)
+    monkeypatch.setattr(d, "LOCAL_RANK", local_rank)
+    monkeypatch.setattr(d.dist, "barrier", lambda: happened.append("wait"))
+    d.in_turn(lambda: happened.append("load"))
     assert happened == ["wait"] * turn + ["load"] + ["wait"] * (3 - turn)
 
 
 def test_a_batch_that_the_ranks_cannot_share(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tiny: Path
 ) -> None:
-    for path in (CIFAR_SCRIPT, tiny / "train.py"):
-        s: ModuleType = load(path)
-        monkeypatch.setattr(s, "RANKS", 3)
-        monkeypatch.setattr(sys, "argv", ["train.py", "--data", "digits", "--batch-size", "16"])
-        with pytest.raises(SystemExit) as stop:
-            s.parse_arguments()
-        assert stop.value.code == 2 and "among 3 ranks" in capsys.readouterr().err
+    for path in (folder("resnet20"), tiny):
+        net = load_folder(path)
+        monkeypatch.setattr(net.run, "RANKS", 3)
+        assert main(net.train, "--data", "digits", "--batch-size", 16) == 2
+        assert "--batch-size 16 cannot be shared among 3 ranks" in capsys.readouterr().err
 
 
 def test_ranks_draw_the_same_and_use_their_own_part(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,20 +162,19 @@ def test_ranks_draw_the_same_and_use_their_own_part(monkeypatch: pytest.MonkeyPa
 
 
 def test_what_is_tested_are_rank_0s_statistics(
-    tiny: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+    cifar: Any, imagenet: Any, tiny: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another rank's batch norm has seen other images; it tests with what checkpoints have."""
-    s, c = load(tiny / "train.py"), load(CIFAR_SCRIPT)
     right = untrained(tiny, 0)
     wrong = copy.deepcopy(right)
-    samples = s.open_folder(pictures).validation.samples
-    mean = torch.tensor(s.MEAN)[:, None, None]
-    classifier = s.Classifier(wrong, mean, "fp32")
-    trainer = c.Trainer(10, torch.zeros(3, 32, 32), "fp32")
+    samples = imagenet.data.load(pictures).validation.samples
+    network, one_crop = classifier(imagenet, wrong), imagenet.train.TESTS["1-crop"]
+    trainer = cifar.train.Trainer(TEN, torch.zeros(3, 32, 32), "fp32")
     pixels = torch.randint(256, (9, 3, 32, 32), dtype=torch.uint8)
-    images = c.Images(pixels, torch.arange(9))
+    images = cifar.data.Images(pixels, torch.arange(9))
+    errors = imagenet.evaluate.errors
     for model, of_rank_0, test in (
-        (wrong, right, lambda: s.errors([classifier], samples, "1-crop", [], READING)),
+        (wrong, right, lambda: errors([network], samples, one_crop, [], READING)),
         (trainer.model, copy.deepcopy(trainer.model), lambda: trainer.error(images)),
     ):
         for layer in model.modules():
@@ -166,9 +182,9 @@ def test_what_is_tested_are_rank_0s_statistics(
                 layer.running_mean += 1
         theirs = {id(b): o for b, o in zip(model.buffers(), of_rank_0.buffers(), strict=True)}
         with monkeypatch.context() as patch:
-            for script in (s, c):
-                patch.setattr(script, "RANKS", 2)
-                patch.setattr(script, "total", lambda values: values)
+            for net in (cifar, imagenet):
+                patch.setattr(net.distributed, "RANKS", 2)
+            patch.setattr(dist, "all_reduce", lambda values: values)
             patch.setattr(dist, "broadcast", lambda b, rank, of=theirs: b.copy_(of[id(b)]))
             test()
         for key, value in of_rank_0.state_dict().items():
@@ -177,13 +193,13 @@ def test_what_is_tested_are_rank_0s_statistics(
 
 @pytest.mark.parametrize(("local_ranks", "apart"), [(2, True), (1, False)])
 def test_a_restart_does_not_meet_the_dead(
-    monkeypatch: pytest.MonkeyPatch, local_ranks: int, apart: bool
+    cifar: Any, monkeypatch: pytest.MonkeyPatch, local_ranks: int, apart: bool
 ) -> None:
     """torchrun keeps its store, and in it the addresses of ranks that died.
 
     Several machines count restarts each for itself, so that they cannot go by the number.
     """
-    s, kept, stores = load(CIFAR_SCRIPT), dist.HashStore(), []
+    s, kept, stores = cifar.distributed, dist.HashStore(), []
     monkeypatch.setattr(dist, "rendezvous", lambda _: iter([(kept, 0, 2)]))
     monkeypatch.setattr(dist, "init_process_group", lambda _, store, **how: stores.append(store))
     monkeypatch.setattr(s, "RANKS", 2)
@@ -198,39 +214,37 @@ def test_a_restart_does_not_meet_the_dead(
 
 
 def test_a_signal_to_another_rank_stops_this_one_at_the_same_step(
-    tiny: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signals: None
+    tiny: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for path, data in ((CIFAR_SCRIPT, "digits"), (tiny / "train.py", pictures)):
-        s, steps = load(path), itertools.count(1)
+    for path, data in ((folder("resnet20"), "digits"), (tiny, pictures)):
+        net, steps = load_folder(path), itertools.count(1)
 
         def other_rank(number: Tensor, how: object, steps: Iterator[int] = steps) -> None:
             assert how == dist.ReduceOp.MAX
             number.fill_(15 if next(steps) == 7 else number.item())
 
-        agreed = s.agreed
+        agreed = net.distributed.Signals.agreed
 
-        def of_two_ranks(received: list[int], s: ModuleType = s, agreed: Any = agreed) -> int:
+        def of_two_ranks(self: Any, net: Any = net, agreed: Any = agreed) -> int:
             with monkeypatch.context() as patch:
-                patch.setattr(s, "RANKS", 2)
-                return agreed(received)
+                patch.setattr(net.distributed, "RANKS", 2)
+                return agreed(self)
 
         monkeypatch.setattr(dist, "all_reduce", other_rank)
-        monkeypatch.setattr(s, "agreed", of_two_ranks)
-        out = tmp_path / path.parent.name
-        flags = [*EXACT, "--data", data, "--batch-size", 4, "--iterations", 20, "--out", out]
+        monkeypatch.setattr(net.distributed.Signals, "agreed", of_two_ranks)
+        out = tmp_path / path.name
+        flags = ["--data", data, "--batch-size", 4, "--iterations", 20, "--out", out]
         flags += ["--workers", 0] if data == pictures else []
-        monkeypatch.setattr(sys, "argv", ["train.py", *map(str, flags)])
-        with pytest.raises(SystemExit) as stop:
-            s.main()
-        assert stop.value.code == 143 and state(out)["progress"]["step"] == 7
+        assert main(net.train, *flags) == 143
+        assert state(out)["progress"]["step"] == 7
 
 
 def test_ranks_that_torchrun_did_not_start_are_told(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cifar: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    s = load(CIFAR_SCRIPT)
-    monkeypatch.setattr(s, "RANKS", 2)
+    monkeypatch.setattr(cifar.distributed, "RANKS", 2)
     monkeypatch.delenv("MASTER_ADDR", raising=False)
     with pytest.raises(SystemExit) as stop:
-        s.join_ranks(torch.device("cpu"))
-    assert stop.value.code == 2 and "start this by torchrun" in capsys.readouterr().err
+        cifar.distributed.join_ranks(torch.device("cpu"))
+    assert stop.value.code == 2
+    assert "MASTER_ADDR is not set: start several ranks by torchrun" in capsys.readouterr().err

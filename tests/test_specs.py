@@ -12,6 +12,7 @@ import pytest
 from conftest import NAMES, ROOT
 from resnet_gen.errors import Failure
 from resnet_gen.read import library
+from resnet_gen.read.recipes import recipe as recipe_called
 
 CIFAR_SPEC = "name: net\ndesign: cifar\ndepth: 20\nshortcut: A\n"
 IMAGENET_SPEC = (
@@ -120,6 +121,18 @@ def problems(text: str, folder: Path, name: str = "net.yaml") -> list:
         ("[" * 4000, (1, 17), "syntax", "nested more than 16 deep"),
         ("name: !!python/object:os.system x\n", (1, 7), "syntax", "cannot be read as"),
         ("name: \x07\n", (1, 7), "syntax", "U+0007 is not allowed"),
+        ('name: "\\U00110000"\n', (1, 8), "syntax", "there is no character U+00110000"),
+        ('design: cifar\nname: ["\\UFFFFFFFF"]\n', (2, 9), "syntax", "no character U+FFFFFFFF"),
+        ('name: "\\ud800"\n', (1, 7), "name", "Python identifier"),
+        ("name: !!timestamp x\n", (1, 7), "syntax", "cannot be read as timestamp"),
+        (
+            "!!python/object:x.y\n" + CIFAR_SPEC,
+            (1, 1),
+            "syntax",
+            "python/object:x.y is not allowed",
+        ),
+        (CIFAR_SPEC + "training: !!set {recipe: a}\n", (5, 11), "syntax", "set is not allowed"),
+        (IMAGENET_SPEC.replace("[2,", "!tuple [2,"), (5, 9), "syntax", "!tuple is not allowed"),
         ("#" * 70_000, (0, 0), "file", "larger than 64 KiB"),
     ],
 )
@@ -176,8 +189,78 @@ def test_a_missing_file_and_a_folder(cli: Callable, project: Path) -> None:
     code, out, err = cli("check", "here/nett.yaml")
     assert (code, out) == (2, "") and "here/nett.yaml: error[file]: there is no such file" in err
     assert "net.yaml" in err  # what is there
-    code, _, err = cli("check", "here/")
+    code, _, err = cli("show", "here/")
     assert code == 2 and "this is a folder" in err
+
+
+def test_a_folder_stands_for_what_is_in_it(cli: Callable, project: Path) -> None:
+    """Networks at any depth, recipes and the paper's tables; not what begins with a dot."""
+    for name in ("nets/one.yaml", "nets/deep/two.yml", "nets/recipes/mine.yaml"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+    (project / "nets/one.yaml").write_text(CIFAR_SPEC.replace("net", "one"))
+    (project / "nets/deep/two.yml").write_text(CIFAR_SPEC.replace("net", "two"))
+    recipe = (ROOT / "specs/recipes/cifar-paper.yaml").read_text()
+    (project / "nets/recipes/mine.yaml").write_text(recipe.replace("cifar-paper", "mine"))
+    (project / "nets/.old").mkdir()
+    (project / "nets/.old/three.yaml").write_text("name: 3\n")
+    for place in ("nets", "./nets/", ".", project):
+        assert cli("check", place) == (0, "", "")
+    assert cli("generate", "nets", "--out", "made").code == 0
+    made = {path.name for path in (project / "made/cifar").iterdir()}
+    assert made == {"one", "two"}
+    (project / "nets/deep/two.yml").write_text(CIFAR_SPEC.replace("20", "27"))
+    (project / "nets/recipes/mine.yaml").write_text(recipe)
+    code, _, err = cli("check", "nets")
+    assert code == 2 and "nets/deep/two.yml:3:8: error[depth]" in err
+    assert "nets/recipes/mine.yaml" in err and "write `name: mine`" in err
+    (project / "empty").mkdir()
+    code, _, err = cli("check", "empty")
+    assert code == 2 and "empty: error[file]: there is no network's spec in this folder" in err
+
+
+def test_a_checkouts_specs_are_checked_whole(cli: Callable) -> None:
+    for place in ("specs", ".", "specs/recipes", "specs/paper", "specs/recipes/cifar-paper.yaml"):
+        assert cli("check", place) == (0, "", "")
+
+
+def test_both_endings_of_yaml_are_found(cli: Callable, project: Path) -> None:
+    for folder in ("specs/cifar", "specs/recipes", "specs/paper"):
+        (project / folder).mkdir(parents=True)
+    (project / "specs/cifar/resnet20.yml").write_text(
+        CIFAR_SPEC.replace("net", "resnet20") + "width: 8\ntraining: mine\n"
+    )
+    recipe = (ROOT / "specs/recipes/cifar-paper.yaml").read_text()
+    (project / "specs/recipes/mine.yml").write_text(
+        recipe.replace("cifar-paper", "mine").replace("0.9", "0.8")
+    )
+    table = (ROOT / "specs/paper/table6.yaml").read_text()
+    (project / "specs/paper/table6.yml").write_text(table.replace("method: ResNet", "method: Net"))
+    entry = library.network("resnet20")
+    assert entry.spec.width == 8 and entry.recipe and entry.recipe.momentum == 0.8
+    assert len(library.all_networks()) == 25
+    assert "specs/paper/table6.yml:" in cli("check").err
+    assert "specs/cifar/resnet20.yml" in cli("show", "resnet20").out
+    assert cli("new", "resnet20", "--design", "cifar", "--depth", "20").code == 2
+    (project / "specs/recipes/mine.yml").write_text(recipe)
+    assert "specs/recipes/mine.yml" in cli("check").err
+
+
+def test_networks_are_suggested_by_their_names(cli: Callable, project: Path) -> None:
+    (project / "specs").mkdir()
+    (project / "specs/foo.yaml").write_text(CIFAR_SPEC.replace("net", "bar"))
+    assert "the one in specs/foo.yaml is called bar" in cli("show", "foo").err
+    assert "did you mean `bar`?" in cli("show", "baar").err
+    for wrong, right in {
+        "resnet2": "resnet20",
+        "resnet11": "resnet110",
+        "resnet50": "resnet50_b",
+        "ResNet20": "resnet20",
+        "resnet_56": "resnet56",
+        "plian34": "plain34",
+    }.items():
+        assert f"did you mean `{right}`?" in cli("show", wrong).err
+    err = cli("show", "vgg").err
+    assert "`resnet-gen list` shows them all" in err and len(err) < 200
 
 
 def test_two_specs_with_one_name(cli: Callable, project: Path) -> None:
@@ -231,7 +314,7 @@ def test_overrides_keep_the_rest_of_the_recipe(tmp_path: Path) -> None:
 
 
 def test_recipes_are_section_4_2() -> None:
-    paper, warmup = library.recipe("cifar-paper"), library.recipe("cifar-paper-warmup")
+    paper, warmup = recipe_called("cifar-paper"), recipe_called("cifar-paper-warmup")
     assert (paper.iterations, paper.batch_size, paper.learning_rate) == (64_000, 128, 0.1)
     assert (paper.drops, paper.momentum, paper.weight_decay) == ([32_000, 48_000], 0.9, 1e-4)
     assert (paper.padding, paper.flip, paper.validation, paper.warmup) == (4, True, 5_000, None)
@@ -277,16 +360,15 @@ def test_a_users_own_files_come_before_the_shipped_ones(cli: Callable, project: 
 
 
 def test_names_of_the_generated_files_own_are_taken(tmp_path: Path) -> None:
-    """Every global of a train.py and every built-in class: a network's class would hide it."""
+    """Every name in a model.py and every built-in class: a network's class would hide it."""
     bound = set()
-    for path in ("cifar/resnet110", "imagenet/resnet50_b"):
-        body = ast.parse((ROOT / f"generated/{path}/train.py").read_text()).body
-        imports = [n for n in body if isinstance(n, ast.ImportFrom)]
+    for path in ("cifar/resnet110", "imagenet/resnet34_c", "imagenet/resnet50_b"):
+        body = ast.parse((ROOT / f"generated/{path}/model.py").read_text()).body
+        imports = [n for n in body if isinstance(n, ast.Import | ast.ImportFrom)]
         bound |= {a.asname or a.name for n in imports for a in n.names}
         bound |= {n.name for n in body if isinstance(n, ast.ClassDef | ast.FunctionDef)}
-        bound |= {n.targets[0].id for n in body if isinstance(n, ast.Assign)}
-    bound -= {"ResNet110", "ResNet50B"}
-    assert {"Path", "Trainer", "DROPS", "Crop"} <= bound
+    bound -= {"ResNet110", "ResNet34C", "ResNet50B"}
+    assert {"F", "Tensor", "BasicBlock", "Bottleneck", "ZeroPadShortcut"} <= bound
     for name in [*bound, "Exception", "OSError"]:
         if name[0].isupper() and "_" not in name:  # no class name has an underscore
             spelling = name[0].lower() + name[1:]

@@ -20,8 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from conftest import folder, load
-from test_resume import equal, lines, results, state
+from conftest import ROOT, folder
+from resnet_gen.generate.loading import load_folder
+from tiny_runs import reading
+from training import environment, equal, lines, results, state
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
 EXACT = ["--device", "cpu", "--precision", "fp32"]
@@ -42,9 +44,8 @@ def start(script: Path, *arguments: object, ranks: bool = True, **how: object) -
         else [sys.executable]
     )
     command = [*map(str, [*launch, script, *EXACT, *arguments])]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
         start_new_session=True, **how,
     )  # fmt: skip
 
@@ -109,12 +110,12 @@ def one_thread() -> Iterator[None]:
 
 def test_two_ranks_are_one_that_splits_its_batch_cifar(tmp_path: Path, one_thread: None) -> None:
     finish(start(CIFAR_SCRIPT, *DIGITS, "--iterations", 4, "--out", tmp_path / "out"))
-    s = load(CIFAR_SCRIPT)
-    everything, _ = s.load("digits", Path())
-    images, _ = s.split(everything, 143)
+    s = load_folder(folder("resnet20")).train
+    data = s.hold_out(s.load("digits", Path(), s.IMAGE_SHAPE), s.VALIDATION)
+    images = data.train
     mean = images.pixels.mean(dim=0, dtype=torch.float32)
     torch.manual_seed(0)
-    model = s.Trainer(10, mean, "fp32").model
+    model = s.Trainer(data.classes, mean, "fp32").model
     began = {key: value.clone() for key, value in model.state_dict().items()}
     velocity = {key: torch.zeros_like(p) for key, p in model.named_parameters()}
     stream = s.batches(len(images.labels), 16, 0, torch.device("cpu"))
@@ -133,19 +134,19 @@ def test_two_ranks_are_one_that_splits_its_batch_imagenet(
 ) -> None:
     flags = ["--data", pictures, "--workers", 1, "--batch-size", 8, "--iterations", 3]
     finish(start(tiny / "train.py", *flags, "--out", tmp_path / "out"))
-    s = load(tiny / "train.py")
-    samples = s.open_folder(pictures).train.samples
+    net = load_folder(tiny)
+    s, data = net.train, net.data.load(pictures)
     torch.manual_seed(0)
-    trainer = s.Trainer(["a", "b", "c", "d"], torch.tensor(s.MEAN)[:, None, None], "fp32")
+    trainer = s.Trainer(data.train.classes, torch.tensor(s.MEAN)[:, None, None], "fp32")
     model = trainer.model
     began = {key: value.clone() for key, value in model.state_dict().items()}
     velocity = {key: torch.zeros_like(p) for key, p in model.named_parameters()}
-    crops, losses = s.Crops(samples, 0, "cpu"), []
+    crops, losses = net.data.Crops(data.train.samples, s.draw, reading()), []
     for first in range(0, 24, 8):
         batch = crops[range(first, first + 8)]
-        mirrored = batch.mirrored[:, None, None, None]
-        shown = trainer.centred(torch.where(mirrored, batch.pixels.flip(3), batch.pixels))
-        shown += batch.colour[:, :, None, None]
+        colour = 255 * batch.colour @ torch.tensor(s.EIGENVECTORS).T
+        shown = s.augment(batch.pixels, batch.mirrored, colour, trainer.mean)
+        shown = shown.contiguous(memory_format=torch.channels_last)
         halves = [(shown[rank::2], batch.labels[rank::2]) for rank in (0, 1)]
         losses.append(split_step(model, halves, velocity, 0.1))
     assert [line["loss"] for line in lines(tmp_path / "out")] == pytest.approx(losses, rel=1e-3)
@@ -223,7 +224,7 @@ def test_every_ranks_bad_images_are_counted(tiny: Path, pictures: Path, tmp_path
     )
     assert err.count("skipping ") == 2
     assert json.loads((tmp_path / "out/results.json").read_text())["bad_images"] == 2
-    assert len(state(tmp_path / "out")["progress"]["bad_images"]) == 2
+    assert len(state(tmp_path / "out")["bad_images"]) == 2
 
 
 def test_tests_are_shared_and_no_image_counts_twice(
@@ -249,39 +250,61 @@ def test_tests_are_shared_and_no_image_counts_twice(
     assert one_crop.startswith(f"1-crop error {tested:.2f}% top-1")  # by two ranks, and by one
 
 
-def test_the_slurm_script_runs_on_two_machines_and_survives_a_death(
+PROGRAMS = {
+    "srun": """echo "$1" > srun_flag; shift; : > tasks; status=0
+for k in $(seq "$SLURM_NNODES"); do "$@" & echo $! >> tasks; done
+for task in $(cat tasks); do wait $task || status=$?; done; exit $status""",
+    "scancel": """[[ "$*" == "--signal=TERM 7" ]] && kill -TERM $(cat tasks)""",
+    "scontrol": """if [[ $1 == requeue ]]; then echo "$2" > requeued
+else echo localhost; seq 100000; fi""",  # more than a pipe holds
+    "torchrun": f'exec {sys.executable} -m torch.distributed.run "$@"',
+}
+
+
+def test_the_slurm_script_survives_its_time_limit_and_a_death(
     tmp_path: Path, cli: Callable
 ) -> None:
-    """Both are this one: `srun` here starts its command twice, with a rank for each."""
-    flags = ["--device", "cpu", "--precision", "fp32", *DIGITS, "--iterations", 40]
+    """On two machines, which are this one: `srun` here starts its command twice, a rank each."""
+    flags = ["--device", "cpu", "--precision", "fp32", *DIGITS, "--iterations", 60]
     result = cli(
         "train", "resnet20", "--slurm", "--", *flags, "--out", tmp_path / "out", "--resume"
     )
     assert result.code == 0 and result.out.count("--resume") == 1
-    (tmp_path / "job.sh").write_text(result.out.replace("29500", free_port()))
-    programs = {
-        "srun": 'for k in $(seq "$SLURM_NNODES"); do "$@" & done; wait',
-        "scontrol": "echo localhost; seq 100000",  # more than a pipe holds
-        "torchrun": f'exec {sys.executable} -m torch.distributed.run "$@"',
-    }
-    for name, text in programs.items():
-        (tmp_path / name).write_text(f"#!/usr/bin/env bash\n{text}\n")
+    assert "#SBATCH --signal=B:USR1@120 " in result.out
+    for name, text in PROGRAMS.items():
+        (tmp_path / name).write_text(f"#!/usr/bin/env bash\ncd {tmp_path}\n{text}\n")
         (tmp_path / name).chmod(0o755)
-    environment = {
-        **os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "SLURM_NNODES": "2", "SLURM_GPUS_ON_NODE": "1", "SLURM_JOB_ID": "7",
-        "SLURM_JOB_NODELIST": "machines",
-    }  # fmt: skip
-    process = subprocess.Popen(
-        ["bash", str(tmp_path / "job.sh")], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, env=environment, start_new_session=True,
-    )  # fmt: skip
+    (tmp_path / "torchrun").write_text(f"#!/usr/bin/env bash\ncd {ROOT}\n{PROGRAMS['torchrun']}\n")
+
+    def job() -> subprocess.Popen:
+        (tmp_path / "job.sh").write_text(result.out.replace("29500", free_port()))
+        slurm = environment(
+            PATH=f"{tmp_path}:{os.environ['PATH']}", SLURM_NNODES="2", SLURM_GPUS_ON_NODE="1",
+            SLURM_JOB_ID="7", SLURM_JOB_NODELIST="machines", SLURM_CPUS_PER_TASK="3",
+        )  # fmt: skip
+        return subprocess.Popen(
+            ["bash", str(tmp_path / "job.sh")], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, env=slurm, start_new_session=True,
+        )  # fmt: skip
+
+    process = job()
     wait_for(tmp_path / "out/metrics.jsonl", 3, process)
+    process.send_signal(signal.SIGUSR1)  # as SLURM warns: this script alone
+    _, err = finish(process)
+    step = state(tmp_path / "out")["progress"]["step"]
+    assert f"stopped at step {step}; --resume goes on" in err and step < 60
+    assert (tmp_path / "requeued").read_text() == "7\n"
+    assert (tmp_path / "srun_flag").read_text() == "--cpus-per-task=3\n"
+    (tmp_path / "requeued").unlink()
+
+    process, count = job(), len(lines(tmp_path / "out"))
+    wait_for(tmp_path / "out/metrics.jsonl", count + 1, process)
     ranks = subprocess.run(
-        ["pgrep", "-f", f"^{sys.executable}.* -u .*resnet20/train.py"], capture_output=True,
-        text=True, check=True,
+        ["pgrep", "-f", f"^{sys.executable}.* -u .*resnet20/train.py.*{tmp_path}"],
+        capture_output=True, text=True, check=True,
     )  # fmt: skip
     os.kill(int(ranks.stdout.split()[-1]), signal.SIGKILL)
     _, err = finish(process)
-    assert "resuming at step " in err
+    assert f"resuming at step {step}" in err and err.count("resuming at step ") == 2
     assert json.loads((tmp_path / "out/results.json").read_text())["ranks"] == 2
+    assert not (tmp_path / "requeued").exists()

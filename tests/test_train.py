@@ -7,20 +7,28 @@ import sys
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 import torchvision.transforms.functional as T
 
 from conftest import CIFAR, folder, load
+from resnet_gen.generate.loading import load_folder
 
-Capture = pytest.CaptureFixture[str]
 DEVICE = torch.device("cpu")
+TEN = [str(k) for k in range(10)]
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    return load(folder("resnet20") / "train.py")
+def net() -> Any:
+    """All modules of ResNet-20's folder."""
+    return load_folder(folder("resnet20"))
+
+
+@pytest.fixture(scope="module")
+def script(net: Any) -> ModuleType:
+    return net.train
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +40,7 @@ def warmup_script() -> ModuleType:
 def test_constants_are_section_4_2(name: str) -> None:
     s = load(folder(name) / "train.py")
     assert (s.ITERATIONS, s.BATCH_SIZE, s.LEARNING_RATE) == (64_000, 128, 0.1)
-    assert (s.DROPS, s.MOMENTUM, s.WEIGHT_DECAY) == ((32_000, 48_000), 0.9, 1e-4)
+    assert (s.MILESTONES, s.MOMENTUM, s.WEIGHT_DECAY) == ((32_000, 48_000), 0.9, 1e-4)
     assert (4, True, 5_000, name) == (s.PADDING, s.FLIP, s.VALIDATION, s.NETWORK)
     if name in ("resnet110", "resnet1202"):
         assert (s.WARMUP_LEARNING_RATE, s.WARMUP_UNTIL) == (0.01, 80)
@@ -58,9 +66,9 @@ def test_the_warm_up_comes_before_the_schedule(warmup_script: ModuleType) -> Non
 
 
 def test_optimizer_is_plain_momentum_on_every_parameter(script: ModuleType) -> None:
-    trainer = script.Trainer(10, torch.zeros(3, 32, 32), "fp32")
+    trainer = script.Trainer(TEN, torch.zeros(3, 32, 32), "fp32")
     (group,) = trainer.optimizer.param_groups
-    assert isinstance(group["lr"], torch.Tensor) and group["fused"]
+    assert group["lr"] is trainer.lr and isinstance(trainer.lr, torch.Tensor) and group["fused"]
     assert (group["momentum"], group["weight_decay"], group["nesterov"]) == (0.9, 1e-4, False)
     assert group["dampening"] == 0
     assert len(group["params"]) == len(list(trainer.model.parameters()))
@@ -69,8 +77,7 @@ def test_optimizer_is_plain_momentum_on_every_parameter(script: ModuleType) -> N
 def test_two_steps_are_sgd_as_the_paper_writes_it(script: ModuleType) -> None:
     """v := 0.9 v + (gradient + 1e-4 w), w := w - rate v, by hand, on the same crops."""
     torch.manual_seed(0)
-    trainer = script.Trainer(10, torch.full((3, 32, 32), 100.0), "fp32")
-    (group,) = trainer.optimizer.param_groups
+    trainer = script.Trainer(TEN, torch.full((3, 32, 32), 100.0), "fp32")
     reference = load(folder("resnet20") / "model.py").ResNet20()
     reference.load_state_dict(trainer.model.state_dict())
     reference.to(memory_format=torch.channels_last)
@@ -80,7 +87,7 @@ def test_two_steps_are_sgd_as_the_paper_writes_it(script: ModuleType) -> None:
     labels = torch.arange(8)
     for rate in (0.1, 0.05):
         state = torch.get_rng_state()
-        group["lr"].fill_(rate)
+        trainer.lr.fill_(rate)
         trainer.sums.zero_()
         trainer.train_step(script.Images(pixels, labels), torch.arange(8), flip=True)
         loss, error = trainer.sums
@@ -138,17 +145,29 @@ def test_batches_are_full_and_run_through_all_images(script: ModuleType) -> None
     assert len(next(script.batches(3, 8, 0, DEVICE))) == 8
 
 
-def test_45k_and_5k_by_a_fixed_seed(script: ModuleType) -> None:
-    images = script.Images(torch.arange(50_000), torch.arange(50_000))
-    train, validation = script.split(images, held_out=5_000)
-    assert (len(train.labels), len(validation.labels)) == (45_000, 5_000)
-    assert len(set(train.labels.tolist()) | set(validation.labels.tolist())) == 50_000
+def test_45k_and_5k_by_a_fixed_seed(script: ModuleType, net: Any) -> None:
+    images = net.data.Images(torch.arange(50_000), torch.arange(50_000))
+    data = net.data.Data("cifar10", TEN, images, None, images)
+    held_out = script.hold_out(data, script.VALIDATION)
+    train, validation = held_out.train.labels, held_out.validation.labels
+    assert (len(train), len(validation)) == (45_000, 5_000)
+    assert len(set(train.tolist()) | set(validation.tolist())) == 50_000
     torch.manual_seed(99)
-    assert torch.equal(script.split(images, held_out=5_000)[1].labels, validation.labels)
+    assert torch.equal(script.hold_out(data, 5_000).validation.labels, validation)
+
+
+def test_small_data_holds_a_tenth_out_and_a_folder_with_val_nothing(net: Any) -> None:
+    images, own = (net.data.Images(torch.arange(n), torch.arange(n)) for n in (95, 7))
+    data = net.data.Data("folder", TEN, images, None, own)
+    held_out = net.data.hold_out(data, 5_000)
+    assert (len(held_out.train.labels), len(held_out.validation.labels)) == (86, 9)
+    assert net.data.hold_out(data, 0).validation is None
+    kept = net.data.hold_out(data._replace(validation=own), 5_000)
+    assert (len(kept.train.labels), len(kept.validation.labels)) == (95, 7)
 
 
 def test_error_is_a_percentage_over_all_images(script: ModuleType) -> None:
-    trainer = script.Trainer(10, torch.zeros(3, 32, 32), "fp32")
+    trainer = script.Trainer(TEN, torch.zeros(3, 32, 32), "fp32")
     pixels = torch.randint(256, (1_203, 3, 32, 32), dtype=torch.uint8)
     trainer.model.eval()
     with torch.no_grad():
@@ -184,35 +203,16 @@ def test_the_training_set_alone_gives_the_mean_and_the_test_set_is_read_once(
         trainers.append(self)
         step(self, *args)
 
-    monkeypatch.setattr(script, "load", lambda data, root: (everything, test))
+    data = script.Data("digits", TEN, everything, None, test)
+    monkeypatch.setattr(script, "load", lambda *_: data)
     monkeypatch.setattr(script.Trainer, "error", counted_error)
     monkeypatch.setattr(script.Trainer, "train_step", counted_step)
-    arguments = [
-        "train.py",
-        "--data",
-        "digits",
-        "--out",
-        str(tmp_path / "run"),
-        "--iterations",
-        "8",
-    ]
-    monkeypatch.setattr(sys, "argv", [*arguments, "--batch-size", "16"])
+    flags = ["--data", "digits", "--out", str(tmp_path / "run"), "--precision", "fp32"]
+    monkeypatch.setattr(
+        sys, "argv", ["train.py", *flags, "--iterations", "8", "--batch-size", "16"]
+    )
     script.main()
-    kept = script.split(everything, held_out=30)[0]
+    kept = script.hold_out(data, 5_000).train
     assert torch.allclose(trainers[0].mean, kept.pixels.float().mean(dim=0), atol=1e-3)
     assert [when for size, when in calls if size == 50] == [8]  # after the last step
     assert len([1 for size, _ in calls if size == 30]) == 8
-
-
-def test_imports_are_few() -> None:
-    import ast
-
-    for name in CIFAR:
-        tree = ast.parse((folder(name) / "train.py").read_text())
-        found = set()
-        for node in tree.body:
-            if isinstance(node, ast.Import):
-                found |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                found.add((node.module or "").split(".")[0])
-        assert found - set(sys.stdlib_module_names) == {"torch", "torchvision", "model"}

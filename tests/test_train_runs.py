@@ -3,50 +3,36 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import itertools
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 
 from conftest import folder, image_folder, load
+from resnet_gen.generate.loading import load_folder
+from training import lines, main, run
 
 Capture = pytest.CaptureFixture[str]
 DEVICE = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    return load(folder("resnet20") / "train.py")
-
-
-@pytest.fixture(scope="module")
-def warmup_script() -> ModuleType:
-    return load(folder("resnet110") / "train.py")
-
-
-def run(name: str, *arguments: object, timeout: int = 240) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, folder(name) / "train.py", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
-
-
-def lines(out: Path) -> list[dict]:
-    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+def net() -> Any:
+    return load_folder(folder("resnet20"))
 
 
 def test_a_short_run_on_digits(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    arguments = ("--data", "digits", "--out", out, "--batch-size", 32, "--precision", "fp32")
+    arguments = ("--data", "digits", "--out", out, "--batch-size", 32)
     done = run("resnet20", *arguments, "--iterations", 60)
     assert done.returncode == 0, done.stderr
-    found = lines(out)
+    found = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in found] == [6, 12, 18, 24, 30, 36, 42, 48, 50, 54, 60]
     rates = {line["step"]: line["lr"] for line in found}
     assert all(rates[s] == (0.1 if s <= 30 else 0.01 if s <= 45 else 0.001) for s in rates)
@@ -67,24 +53,24 @@ def test_a_short_run_on_digits(tmp_path: Path) -> None:
     )
     assert results["test_error"] == found[-1]["test_error"] < 70  # chance is 90
     assert results["best_val_error"] == min(line.get("val_error", 100) for line in found)
-    assert f"test error {results['test_error']:.2f}%" in done.stdout
-    assert "step 60/60" in done.stderr and "images/s" in done.stderr and "\r" not in done.stderr
-
+    told = f"test error {results['test_error']:.2f}%, written to {out}/results.json\n"
+    assert done.stdout == told
+    first, *steps = done.stderr.splitlines()
+    assert first == "1,294 training, 143 validation and 360 test images of 10 classes"
+    assert len(steps) == 10 and all("images/s" in step for step in steps)
+    assert steps[0].startswith("step 6/60  lr 0.1  loss ")
+    assert steps[-1].startswith("step 60/60  lr 0.001  loss ") and "\r" not in done.stderr
     assert (results["trained_on"], results["full_train"]) == (1_294, False)
     assert results["validation_decided"] == "best.pt and nothing else"
-    assert re.search(r"images/s  \d+\.\d GiB  0:00:0\d left", done.stderr)
+    assert re.search(r"images/s  val error [\d.]+%  \d\.\d GiB  0:0\d:\d\d left", steps[0])
 
     again = run("resnet20", *arguments)
     assert again.returncode == 2 and "holds a run already: go on with --resume" in again.stderr
     checkpoint = out / "checkpoint.pt"
-    evaluated = run("resnet20", "--data", "digits", "--evaluate", checkpoint, "--precision", "fp32")
+    evaluated = run("resnet20", "--data", "digits", "--evaluate", checkpoint)
     assert evaluated.stdout == (
         f"test error {results['test_error']:.2f}%: resnet20 after 60 iterations\n"
     )
-    other = run("resnet32", "--data", "digits", "--evaluate", checkpoint)
-    assert other.returncode == 2 and "no checkpoint of resnet32" in other.stderr
-    foreign = run("resnet20", "--data", "cifar10", "--evaluate", checkpoint)
-    assert foreign.returncode == 2 and "was trained on digits, not on cifar10" in foreign.stderr
     state = torch.load(checkpoint, weights_only=True)
     load(folder("resnet20") / "model.py").ResNet20().load_state_dict(state["model"], strict=True)
 
@@ -92,68 +78,80 @@ def test_a_short_run_on_digits(tmp_path: Path) -> None:
 class Pretended:
     """A trainer that computes nothing: what each step would have found is given."""
 
+    best_by = ("val_error", "least")
+
     def __init__(self, errors: Iterator[float]) -> None:
-        weight = torch.zeros(1, requires_grad=True)
-        rate = torch.tensor(0.1)
+        self.mean, self.lr, self.sum = torch.zeros(1), torch.tensor(0.1), 0.0
         self.model = torch.nn.Linear(1, 1)
-        self.optimizer = torch.optim.SGD([weight], rate, 0.9, fused=True)
-        self.mean, self.sums = torch.zeros(1), torch.zeros(2)
         self.errors = errors
+        self.warmup_steps: int | None = None
 
     def train_step(self, *_: object) -> None:
-        self.sums += torch.tensor([1.0, next(self.errors)])
+        self.sum += next(self.errors)
+
+    def figures(self, steps: int) -> dict[str, float]:
+        error, self.sum = 100 * self.sum / steps, 0.0
+        return {"loss": 1.0, "train_error": round(error, 3)}
+
+    def rate(self) -> float:
+        return self.lr.item()
 
     def error(self, images: object) -> float:
         return 50.0
 
+    def state_dict(self) -> dict:
+        return {"rate": self.lr}
 
-def pretended_run(
-    script: ModuleType, out: Path, errors: Iterator[float], iterations: int
-) -> tuple[list[dict], object]:
-    """What metrics.jsonl has after a run that computes nothing, and how far the run came."""
+
+def pretended_run(net: Any, out: Path, errors: Iterator[float]) -> tuple[list[dict], Any, Any]:
+    """What metrics.jsonl has after 64,000 steps that compute nothing; trainer and progress."""
     args = argparse.Namespace(
-        **{"data": "cifar10", "iterations": iterations, "batch_size": 8, "seed": 0, "out": out},
+        **{"data": "cifar10", "iterations": 64_000, "batch_size": 8, "seed": 0, "out": out},
         **{"precision": "fp32", "full_train": False, "eager": True, "tensorboard": False},
-        device=DEVICE,
+        **{"resume": False, "device": DEVICE},
     )
-    images = script.Images(torch.zeros(64, 3, 32, 32, dtype=torch.uint8), torch.zeros(64))
-    progress = script.Progress()
-    with contextlib.suppress(RuntimeError, StopIteration):  # the errors run out
-        script.train(Pretended(errors), images, images, images, progress, args)
-    return lines(out), progress
+    images = net.data.Images(torch.zeros(64, 3, 32, 32, dtype=torch.uint8), torch.zeros(64))
+    trainer, run = Pretended(errors), net.run.Run(args)
+    run.open(trainer, {"network": "pretended"}, {})
+    net.train.train(trainer, net.data.Data("folder", ["0"], images, images, images), run)
+    return lines(out), trainer, run.progress
 
 
 @pytest.mark.usefixtures("signals")
-def test_the_rate_that_is_applied_in_all_of_64_000_steps(
-    script: ModuleType, tmp_path: Path
-) -> None:
+def test_the_rate_that_is_applied_in_all_of_64_000_steps(net: Any, tmp_path: Path) -> None:
     """As the optimizer has it at each line: the paper's, from the first step to the last."""
-    found, progress = pretended_run(script, tmp_path, itertools.repeat(0.5), 64_000)
+    found, _, progress = pretended_run(net, tmp_path, itertools.repeat(0.5))
     assert [line["step"] for line in found] == list(range(50, 64_001, 50))
     for line in found:
         step = line["step"]  # the rate at the last of its 50 steps
-        assert line["lr"] == (0.1 if step <= 32_000 else 0.01 if step <= 48_000 else 0.001)
+        rate = 0.1 if step <= 32_000 else 0.01 if step <= 48_000 else 0.001
+        assert line["lr"] == pytest.approx(rate, rel=1e-6)
     assert progress.step == 64_000 and progress.line["test_error"] == 50
 
 
 @pytest.mark.usefixtures("signals")
-def test_the_warm_up_ends_below_80_percent(warmup_script: ModuleType, tmp_path: Path) -> None:
+def test_the_warm_up_ends_below_80_percent(tmp_path: Path) -> None:
     """The rate that is applied: 0.01 as long as the errors measured stay above it, then 0.1."""
     errors = itertools.chain([0.9] * 350, [0.85] * 50, [0.79] * 50, itertools.repeat(0.95, 63_550))
-    found, progress = pretended_run(warmup_script, tmp_path, errors, 64_000)
-    assert progress.warmup_steps == 450  # when the last 50 had 79%
+    found, trainer, _ = pretended_run(load_folder(folder("resnet110")), tmp_path, errors)
+    assert trainer.warmup_steps == 450  # when the last 50 had 79%
     for line in found:
         step = line["step"]
         rate = 0.01 if step <= 450 else 0.1
-        assert line["lr"] == (rate if step <= 32_000 else 0.01 if step <= 48_000 else 0.001)
+        rate = rate if step <= 32_000 else 0.01 if step <= 48_000 else 0.001
+        assert line["lr"] == pytest.approx(rate, rel=1e-6)
     assert len(found) == 1_280
 
 
-def test_full_train_holds_nothing_out(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def plain() -> Any:
+    return load_folder(folder("plain20")).train
+
+
+def test_full_train_holds_nothing_out(plain: Any, tmp_path: Path) -> None:
     data, out = image_folder(tmp_path / "pets"), tmp_path / "run"
     arguments = ("--data", data, "--out", out, "--iterations", 3, "--batch-size", 4)
-    done = run("plain20", *arguments, "--full-train")
-    assert done.returncode == 0, done.stderr
+    assert main(plain, *arguments, "--full-train") == 0
     results = json.loads((out / "results.json").read_text())
     assert (results["full_train"], results["trained_on"]) == (True, 12)
     assert results["validation_decided"] == "nothing" and results["best_val_error"] is None
@@ -161,13 +159,12 @@ def test_full_train_holds_nothing_out(tmp_path: Path) -> None:
     assert (out / "checkpoint.pt").exists() and not (out / "best.pt").exists()
 
 
-def test_tensorboard_gets_the_same_numbers(tmp_path: Path) -> None:
+def test_tensorboard_gets_the_same_numbers(plain: Any, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     data, out = image_folder(tmp_path / "pets"), tmp_path / "run"
     arguments = ("--data", data, "--out", out, "--iterations", 3, "--batch-size", 4)
-    done = run("plain20", *arguments, "--tensorboard")
-    assert done.returncode == 0, done.stderr
+    assert main(plain, *arguments, "--tensorboard") == 0
     events = EventAccumulator(str(out))
     events.Reload()
     for key in ("lr", "loss", "train_error", "val_error"):
@@ -176,31 +173,60 @@ def test_tensorboard_gets_the_same_numbers(tmp_path: Path) -> None:
 
 
 def test_without_tensorboard_it_says_what_to_install(
-    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    net: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(SystemExit) as stop:
-        script.tensorboard(tmp_path, 0)
+        net.run.tensorboard(tmp_path, 0)
     assert stop.value.code == 4 and "pip install tensorboard" in capsys.readouterr().err
+
+
+RECIPE = "in the recipe at the top of train.py, or under `training` in the network's spec"
 
 
 @pytest.mark.parametrize(
     ("arguments", "words", "code"),
     [
-        (["--data", "cifar11"], "--data takes cifar10, cifar100, digits, or a folder", 2),
+        (["--data", "cifar11"], "there is neither a folder data/cifar11 nor cifar11 from here", 2),
         (["--data", "digits", "--iterations", "0"], "must be at least 1", 2),
         (["--data", "digits", "--seed", "-1"], "--seed 0 to 2**32 - 1", 2),
         (["--data", "digits", "--iterations", "many"], "invalid int value", 2),
         (["--data", "digits", "--device", "cuda"], "there is no cuda device here", 4),
-        (["--data", "digits", "--evaluate", "nothing.pt"], "cannot be read (", 2),
-        (["--data", "digits", "--evaluate", __file__], "cannot be read (", 2),
-        (["--data", "digits", "--out", __file__], "cannot write into", 2),
+        (["--data", "digits", "--evaluate", "nothing.pt"], "cannot be read: No such file", 2),
+        (["--data", "digits", "--evaluate", __file__], "it is damaged, or no checkpoint", 2),
+        (["--data", "digits", "--out", __file__], f"cannot write {__file__}", 2),
         ([], "--data", 2),
+        (["--data", "digits", "--lr", "0.1"], f"--lr: set LEARNING_RATE {RECIPE}", 2),
+        (["--learning-rate=0.1"], f"--learning-rate: set LEARNING_RATE {RECIPE}", 2),
+        (["--momentum", "0"], f"--momentum: set MOMENTUM {RECIPE}", 2),
+        (["--weight-decay=0"], f"--weight-decay: set WEIGHT_DECAY {RECIPE}", 2),
+        (["--wd"], f"--wd: set WEIGHT_DECAY {RECIPE}", 2),
+        (["--epochs", "9"], "--iterations is epochs × images / --batch-size", 2),
+        (["--workers", "4"], "--workers: there are none to set: all images are in memory", 2),
+        (["-j8"], "-j: there are none to set: all images are in memory", 2),
+        (["--iter", "5"], "unrecognized arguments: --iter", 2),
     ],
 )
-def test_wrong_usage(arguments: list[str], words: str, code: int) -> None:
+def test_wrong_usage_ends_with_one_sentence(
+    net: Any, capsys: Capture, arguments: list[str], words: str, code: int
+) -> None:
     if "cuda" in arguments and torch.cuda.is_available():
         arguments, words, code = ["--data", "digits", "--device", "mps"], "there is no mps", 4
-    done = run("resnet20", *arguments)
-    assert done.returncode == code, done.stderr
-    assert words in done.stderr and "Traceback" not in done.stderr
+    if "--iter" in arguments:
+        arguments = ["--data", "digits", *arguments]
+    assert main(net.train, *arguments) == code
+    told = capsys.readouterr().err
+    last = told.splitlines()[-1]
+    assert last.startswith("train.py: ") and words in last, told
+
+
+def test_help_begins_with_commands_to_copy(net: Any, capsys: Capture) -> None:
+    assert main(net.train, "--help") == 0
+    title, commands, options = capsys.readouterr().out.split("\n\n")[:3]
+    assert title == "Trains ResNet-20 by section 4.2 of He et al. 2015 (arXiv:1512.03385)."
+    assert [line.strip() for line in commands.splitlines()] == [
+        "python train.py --data cifar10 --root data",
+        "python train.py --data digits",
+    ]
+    assert options.startswith("options:")
+    assert not re.search("--(lr|epochs|momentum|weight-decay|workers)", options)

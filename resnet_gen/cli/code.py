@@ -7,74 +7,127 @@ from typing import Annotated
 
 import typer
 
-from resnet_gen.cli.arguments import OUT, Json, Specs
+from resnet_gen.cli.arguments import OUT, Json, Specs, examples
 from resnet_gen.errors import Failure, Problem
 
 commands = typer.Typer()
 
 
-@commands.command()
+@commands.command(
+    epilog=examples("generate resnet20", "generate --all --check", "generate my-specs/ --out code")
+)
 def generate(
     specs: Specs = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every network.")] = False,
-    out: Annotated[Path, typer.Option(help="The folder to write into.")] = OUT,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Generate every network, instead of those that are named.")
+    ] = False,
+    out: Annotated[
+        Path, typer.Option(help="The folder to write into; each network gets a folder below it.")
+    ] = OUT,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing, say what is stale.")
+        bool,
+        typer.Option("--check", help="Write nothing, and name the files that are not up to date."),
     ] = False,
     diff: Annotated[
-        bool, typer.Option("--diff", help="Write nothing, show what would change.")
+        bool, typer.Option("--diff", help="Write nothing, and show what would change.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite edited files too.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite files that were edited by hand, too.")
+    ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune", help="With --all, remove the files that no spec makes and nobody edited."
+        ),
+    ] = False,
 ) -> None:
-    """Generate model.py and train.py for specs, or with --all for every network."""
+    """Generate the code of networks, a folder for each.
+
+    Files that were edited by hand are kept. The exit code is 1 where some were kept, and with
+    --check or --diff where some are not up to date.
+    """
     from resnet_gen import console
-    from resnet_gen.generate import output, render
+    from resnet_gen.generate import output, render, stale
     from resnet_gen.read import library
 
     if everything == bool(specs):
         raise Failure(Problem("usage", "name specs, or say --all", "resnet-gen list shows them"))
+    if prune and not everything:
+        message = "--prune goes with --all: only all specs together say what none of them makes"
+        raise Failure(Problem("usage", message, "resnet-gen generate --all --prune"))
+    if prune and (check or diff):
+        message = "--check and --diff remove nothing, so they do not go with --prune"
+        raise Failure(Problem("usage", message, "they name what --prune would remove"))
     entries = library.all_networks() if everything else library.networks(specs or [])
     rendered = render.render(entries)
     files = [output.inspect(out / path, *content) for path, content in rendered.items()]
-    if everything and (check or diff):
-        files += output.orphans(out, {file.path for file in files})
+    left_over = stale.find(out, rendered.keys(), entries) if everything else []
     if check or diff:
-        stale = [file for file in files if file.state is not output.State.CURRENT]
-        for file in stale:
-            print(f"{file.path.as_posix()}: {file.state.value}")
+        changed = [file for file in files if file.state is not output.State.CURRENT]
+        for file in changed:
+            print(f"{file.path.as_posix()}: {file.words}")
             print(output.difference(file) if diff else "", end="")
-        raise typer.Exit(1 if stale else 0)
+        for each in left_over:
+            print(f"{each.path.as_posix()}: {each.words}")
+        raise typer.Exit(1 if changed or left_over else 0)
     written, kept = output.write_all(files, force=force)
     for file in written:
-        console.note(f"wrote {file.path.as_posix()} ({file.state.value})")
+        console.note(f"wrote {file.path.as_posix()} ({file.words})")
     for file in kept:
-        console.note(f"kept {file.path.as_posix()} ({file.state.value}; --force overwrites it)")
+        console.note(f"kept {file.path.as_posix()} ({file.words}; --force overwrites it)")
     console.note(f"{len(files) - len(written) - len(kept)} of {len(files)} files were up to date")
-    raise typer.Exit(1 if kept else 0)
+    if left_over and not prune:
+        what = f"{len(left_over)} of the files below {out.as_posix()}"
+        console.note(f"no spec makes {what}: --all --check names them, --all --prune removes them")
+    for path, why in stale.prune(left_over if prune else []):
+        console.note(f"removed {path.as_posix()} ({why})")
+    precious = [each for each in left_over if each.state is not None] if prune else []
+    for each in precious:
+        console.note(f"kept {each.path.as_posix()} ({each.words}; delete it by hand)")
+    raise typer.Exit(1 if kept or precious else 0)
 
 
-@commands.command()
+@commands.command(
+    epilog=examples(
+        "diff resnet50_b", "diff generated/cifar/resnet20", "diff resnet34_c resnet34_a"
+    )
+)
 def diff(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A network, or a folder of generated code.")
+        str,
+        typer.Argument(
+            metavar="NAME", help="A network's name, its spec's path, or the folder of its code."
+        ),
     ],
-    other: Annotated[str | None, typer.Argument(metavar="[OTHER]", help="Another network.")] = None,
+    other: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[OTHER]", help="The network to compare with, in place of the paper."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare a network and its code with the paper, or layer by layer with another network."""
+    """Compare a network and its code with the paper.
+
+    With OTHER, it is compared with that network instead, layer by layer. The code is run, on
+    tensors without numbers, in a process of its own. The exit code is 1 where something differs
+    that the paper does not explain.
+    """
     from resnet_gen import console
     from resnet_gen.compare.printing import print_comparison
-    from resnet_gen.generate import output
+    from resnet_gen.generate import header, origin
     from resnet_gen.network.expansion import expand
     from resnet_gen.read import library
 
-    entry, code = output.code_of(name, OUT)
+    entry, code = origin.code_of(name, OUT)
     against = library.network(other) if other else None
-    from resnet_gen.compare.measure import measure  # imports torch
+    from resnet_gen.compare.measure import measure
 
     measured = measure(code, entry.spec.image_channels, entry.spec.image_size)
-    if output.is_of_another_spec(code, entry):
-        console.note(f"note: the spec changed since this code was made: resnet-gen generate {name}")
+    made = header.read(code)
+    if made and made.is_of_another_spec(entry):
+        again = origin.command(name, entry)
+        console.note(f"note: the spec changed since this code was made: {again}")
     network = expand(entry.spec)
     if against:
         from resnet_gen.compare.with_network import align
@@ -87,5 +140,5 @@ def diff(
     if as_json:
         console.print_json(found.as_json())
     else:
-        print_comparison(found, every_row=against is None)
+        print_comparison(found)
     raise typer.Exit(0 if found.equal else 1)

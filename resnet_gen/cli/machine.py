@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from resnet_gen.cli.arguments import Json
+from resnet_gen.cli.arguments import Json, examples
 
 commands = typer.Typer()
 
 
-@commands.command()
+@commands.command(epilog=examples("doctor"))
 def doctor(as_json: Json = False) -> None:
-    """Report what is installed, which device there is, and what is missing."""
+    """Report what is installed, and what is missing.
+
+    The device is the one that training would use. The exit code is 4 where something is missing.
+    """
     from resnet_gen import console
     from resnet_gen.doctor import examine
 

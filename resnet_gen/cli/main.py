@@ -17,13 +17,14 @@ import typer
 
 from resnet_gen import __version__
 from resnet_gen.cli import code, machine, specs, training
+from resnet_gen.cli.arguments import examples
 from resnet_gen.errors import Failure, Problem
 
 app = typer.Typer(
     name="resnet-gen",
-    help="The networks of the ResNet paper (He et al. 2015) as specs, and readable PyTorch code "
-    "from each.",
-    epilog="A network is named by its name (resnet20) or by its spec's path.",
+    help="The networks of the ResNet paper (He et al. 2015) as short specs, and from each a folder "
+    "of readable PyTorch code. A network is named by its name (resnet20) or by its spec's path.",
+    epilog=examples("list", "diff resnet20", "train resnet20 -- --data digits --iterations 400"),
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

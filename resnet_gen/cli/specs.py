@@ -7,79 +7,140 @@ from typing import Annotated
 
 import typer
 
-from resnet_gen.cli.arguments import OUT, Json, Name, Specs
+from resnet_gen.cli.arguments import OUT, Json, Name, Specs, examples
 from resnet_gen.errors import Failure, Problem
 
 commands = typer.Typer()
 
 
-@commands.command()
+@commands.command(
+    epilog=examples(
+        "new resnet26 --design cifar --depth 26",
+        "new wide18 --design imagenet --depth 18 --blocks 2,2,2,2 --width 128",
+    )
+)
 def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="An identifier, such as resnet26.")],
-    design: Annotated[str, typer.Option(help="cifar (section 4.2) or imagenet (Table 1).")],
-    depth: Annotated[int, typer.Option(help="Weighted layers; 6n+2 for cifar.")],
-    shortcut: Annotated[str, typer.Option(help="none, A, B or C.")] = "",
-    block: Annotated[str | None, typer.Option(help="basic or bottleneck (imagenet).")] = None,
-    blocks: Annotated[str | None, typer.Option(help="Such as 3,4,6,3 (imagenet).")] = None,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="The new network's name: an identifier, such as resnet26."
+        ),
+    ],
+    design: Annotated[
+        str, typer.Option(help="The paper's design: cifar (section 4.2) or imagenet (Table 1).")
+    ],
+    depth: Annotated[
+        int, typer.Option(help="The number of weighted layers, which is 6n+2 for cifar.")
+    ],
+    shortcut: Annotated[
+        str, typer.Option(help="Shortcuts: none, A (cifar's default), B (imagenet's) or C.")
+    ] = "",
+    block: Annotated[
+        str | None, typer.Option(help="For imagenet, the kind of block: basic or bottleneck.")
+    ] = None,
+    blocks: Annotated[
+        str | None, typer.Option(help="For imagenet, the blocks of each stage, such as 3,4,6,3.")
+    ] = None,
+    stride_in: Annotated[
+        str | None, typer.Option(help="The layer of a bottleneck that strides: conv1x1 or conv3x3.")
+    ] = None,
+    classes: Annotated[int | None, typer.Option(help="The number of classes.")] = None,
+    width: Annotated[int | None, typer.Option(help="The filters of the first stage.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="The height and width of images, in pixels.")
+    ] = None,
+    image_channels: Annotated[int | None, typer.Option(help="The channels of images.")] = None,
+    pooling: Annotated[
+        str | None,
+        typer.Option(help="For imagenet, how the max pooling meets the border: padded or ceil."),
+    ] = None,
+    initialisation: Annotated[
+        str | None, typer.Option(help="The fan of He's initialisation: fan_out or fan_in.")
+    ] = None,
+    zero_padding: Annotated[
+        str | None, typer.Option(help="Where option A puts its zero channels: after or both.")
+    ] = None,
+    zero_gamma: Annotated[
+        bool,
+        typer.Option("--zero-gamma", help="Let the last batch norm of each block start at zero."),
+    ] = False,
+    training: Annotated[
+        str | None, typer.Option(help="The name of the recipe that trains the network.")
+    ] = None,
 ) -> None:
-    """Write a commented spec into specs/DESIGN/NAME.yaml."""
-    from resnet_gen.errors import did_you_mean
-    from resnet_gen.read.network_spec import DESIGNS
+    """Write a new network's spec.
+
+    It goes to specs/DESIGN/NAME.yaml, with a comment at each line. What is not given is the
+    paper's. For imagenet, blocks are those of Table 1's column of the same depth.
+    """
+    from resnet_gen import files
     from resnet_gen.read.new_spec import new_spec
 
-    if design not in DESIGNS:
-        message = f"{design!r} is not one of {', '.join(DESIGNS)}"
-        raise Failure(Problem("design", message, did_you_mean(design, DESIGNS)))
-    try:
-        counts = [int(part) for part in blocks.split(",")] if blocks else None
-    except ValueError:
-        message = f"{blocks!r} is not a list of numbers"
-        raise Failure(Problem("blocks", message, "such as --blocks 3,4,6,3")) from None
-    chosen = shortcut or ("A" if design == "cifar" else "B")
-    text = new_spec(name, design, depth, chosen, block, counts)
+    choices = {
+        "shortcut": shortcut or None,
+        "block": block,
+        "blocks": blocks,
+        "stride_in": stride_in,
+        "classes": classes,
+        "width": width,
+        "image_size": image_size,
+        "image_channels": image_channels,
+        "pooling": pooling,
+        "initialisation": initialisation,
+        "zero_padding": zero_padding,
+        "zero_gamma": zero_gamma or None,
+        "training": training,
+    }
+    given = {key: value for key, value in choices.items() if value is not None}
+    text = new_spec(name, design, depth, given)
     path = Path("specs", design, f"{name}.yaml")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        files.write(path, text, replace=False)
     except FileExistsError:
         raise Failure(Problem("file", "this file is there already", "", str(path))) from None
     print(path.as_posix())
 
 
-@commands.command()
+@commands.command(epilog=examples("check", "check specs/cifar/resnet20.yaml", "check my-specs/"))
 def check(specs: Specs = None, as_json: Json = False) -> None:
-    """Validate specs, or all of them; silent when all is well."""
-    from resnet_gen import console
-    from resnet_gen.paper import tables
-    from resnet_gen.read import library
+    """Check specs, and tell every mistake at its line.
 
-    problems = library.read_networks(specs or library.network_files().values())[1]
-    if not specs:
-        problems += library.recipe_problems() + tables.problems()
-    if problems:
+    Nothing is printed when all is well. Without arguments, all specs, recipes and tables of the
+    paper are checked. A folder stands for all files in it.
+    """
+    from resnet_gen import console
+    from resnet_gen.read import checking
+
+    if problems := checking.problems(specs or []):
         raise Failure(problems)
     if as_json:
         console.print_json({"errors": []})
 
 
-@commands.command("list")
+@commands.command("list", epilog=examples("list", "list --json"))
 def list_networks(as_json: Json = False) -> None:
-    """List every network: design, depth, shortcut, parameters, multiply-adds, where it is."""
+    """List every network.
+
+    Each has its depth, shortcuts, parameters, multiply-adds and the folder of its code.
+    """
     from resnet_gen import console
     from resnet_gen.network import showing
     from resnet_gen.read import library
 
-    rows = [showing.summary(entry, OUT) for entry in library.all_networks()]
+    rows = [showing.network_row(entry, OUT) for entry in library.all_networks()]
     rows.sort(key=lambda row: (row["design"], row["depth"], row["name"]))
     if as_json:
         return console.print_json(rows)
     console.print_table(*showing.network_table(rows))
 
 
-@commands.command()
+@commands.command(epilog=examples("show resnet20", "show specs/imagenet/resnet50_b.yaml --json"))
 def show(name: Name, as_json: Json = False) -> None:
-    """Show a network's layers with sizes, parameters and multiply-adds, and its resolved spec."""
+    """Show a network's layers and its resolved spec.
+
+    The spec is shown with every default written out. Sizes, parameters and multiply-adds are
+    computed from the spec, for one image.
+    """
     from resnet_gen import console
     from resnet_gen.network import showing
     from resnet_gen.network.expansion import expand
@@ -93,12 +154,19 @@ def show(name: Name, as_json: Json = False) -> None:
     print(f"\n{showing.resolved_yaml(entry)}", end="")
 
 
-@commands.command()
+@commands.command(epilog=examples("schema network", "schema --out specs/schema"))
 def schema(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of them.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write NAME.json files there.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Print this schema alone.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write NAME.json files into this folder instead.")
+    ] = None,
 ) -> None:
-    """Print the JSON Schemas of specs, recipes and the paper's tables."""
+    """Print the JSON Schemas of all YAML files.
+
+    Editors check specs, recipes and the paper's tables by them while they are written.
+    """
     import json
 
     from resnet_gen import console

@@ -7,26 +7,46 @@ from typing import Annotated
 
 import typer
 
-from resnet_gen.cli.arguments import OUT, Name
+from resnet_gen.cli.arguments import OUT, Name, examples
 from resnet_gen.errors import Failure, Problem
 
 commands = typer.Typer()
 
 
-@commands.command(context_settings={"ignore_unknown_options": True})
+@commands.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog=examples(
+        "train resnet20 -- --data digits --iterations 400",
+        "train resnet110 --plan",
+        "train resnet50_b --slurm -- --data imagenet",
+    ),
+)
 def train(
     name: Name,
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- ARGS]...", help="For the script: --help.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[-- ARGS]...", help="Arguments for the script; `-- --help` lists them."
+        ),
     ] = None,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Only say how long, how large and at what rates.")
+        bool,
+        typer.Option(
+            "--plan",
+            help="Run nothing; say how long training would take, its memory and learning rates.",
+        ),
     ] = False,
     slurm: Annotated[
-        bool, typer.Option("--slurm", help="Only print a batch script for several machines.")
+        bool,
+        typer.Option(
+            "--slurm", help="Run nothing; print a Slurm batch script for several machines."
+        ),
     ] = False,
 ) -> None:
-    """Run a network's generated train.py, or with --plan say what that would be."""
+    """Train a network by its generated script.
+
+    What follows `--` goes to the script, train.py, and its exit code is this command's.
+    """
     from resnet_gen.train import launch
     from resnet_gen.train.plan import may_be_too_large
 
@@ -35,29 +55,40 @@ def train(
         print(launch.slurm_script(script, given), end="")
         raise typer.Exit
     launch.require_torch()
-    if plan or may_be_too_large(script.network, given):
+    if plan or may_be_too_large(script.network, script.recipe.batch_size, given):
         from resnet_gen import console
         from resnet_gen.train import rehearse
 
         if plan:
-            print("\n".join(rehearse.describe(script.network, script.path, given)))
+            print("\n".join(rehearse.describe(script, given)))
             raise typer.Exit
-        if warning := rehearse.warning(script.network, script.path, given):
+        if warning := rehearse.warning(script, given):
             console.note(warning)
     raise typer.Exit(launch.run(script, given))
 
 
-@commands.command()
+@commands.command(
+    epilog=examples("plot runs/resnet20", "plot runs/plain20 runs/resnet20 -o figure6.svg")
+)
 def plot(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN", help="Folders of runs, or metrics.jsonl's.")
+        list[Path],
+        typer.Argument(
+            metavar="RUN", help="Folders that train.py wrote into, or their metrics.jsonl files."
+        ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="PATH.svg and PATH.png are written.")
+        Path,
+        typer.Option(
+            "--out", "-o", help="The path of the plot, which is written as SVG and as PNG."
+        ),
     ] = Path("curves.svg"),
-    title: Annotated[str, typer.Option(help="A line above the curves.")] = "",
+    title: Annotated[str, typer.Option(help="A title above the curves.")] = "",
 ) -> None:
-    """Draw error and learning-rate curves of training runs, as SVG and PNG."""
+    """Draw the curves of training runs, after Figure 6.
+
+    Errors are above, and the learning rates that were applied are below.
+    """
     from importlib.util import find_spec
 
     if find_spec("matplotlib") is None:

@@ -4,51 +4,64 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from resnet_gen.compare.with_paper import CHANGED, Comparison, Row, Verdict, describe
+from resnet_gen.compare.by_layer import by_name, in_words, layer_key, told_apart
+from resnet_gen.compare.rows import CHANGED, Comparison, Row, Verdict
 from resnet_gen.network import layers as op
 from resnet_gen.network.expansion import Network
 from resnet_gen.network.layers import Layer
 
+SUM_OF = "sum"  # begins the keys of the rows that sum up the layers of one operation
+
 
 def align(network: Network, measured: Sequence[Layer], code: str, other: Network) -> Comparison:
     """`other` | `network` as its spec means it | as its code (a path) builds it."""
-    left, spec, right = (_by_name(side) for side in (other.layers, network.layers, measured))
+    left, spec, right = (by_name(side) for side in (other.layers, network.layers, measured))
     rows = [
         _row(name, left.get(name), spec.get(name), right.get(name))
         for name in sorted(dict.fromkeys([*left, *spec, *right]), key=_place)
     ]
     rows += _sums(other.layers, network.layers, measured)
-    return Comparison(other.spec.name, code, tuple(rows))
+    return Comparison(other.spec.name, code, tuple(rows), with_paper=False)
 
 
 def _row(name: str, left: Layer | None, spec: Layer | None, right: Layer | None) -> Row:
-    verdict: Verdict = "equal"
-    why = ""
-    if describe(spec) != describe(right):
-        verdict, why = "differs", CHANGED
-    elif describe(left) != describe(spec):
-        verdict = "differs"
-    return Row(name, describe(left), describe(spec), describe(right), verdict, why)
+    if spec != right:
+        said, built = told_apart(spec, right)
+        return Row(name, in_words(left), said, built, Verdict.DIFFERS, CHANGED, layer_key(name))
+    if _apart_from_inputs(left) == _apart_from_inputs(spec):
+        text = in_words(spec)
+        return Row(name, text, text, text, Verdict.EQUAL, key=layer_key(name))
+    theirs, ours = told_apart(_apart_from_inputs(left), _apart_from_inputs(spec))
+    return Row(name, theirs, ours, ours, Verdict.DIFFERS, key=layer_key(name))
+
+
+def _apart_from_inputs(layer: Layer | None) -> Layer | None:
+    """The layer without its inputs: where these differ, other rows have the layers that do."""
+    return layer and replace(layer, inputs=(), input_size=0)
 
 
 def _sums(*sides: Sequence[Layer]) -> list[Row]:
     """Rows of totals: each operation's layers, then depth, parameters and multiply-adds."""
     operations = dict.fromkeys(layer.operation for side in sides for layer in side)
-    figures = {
-        f"sum of {operation} layers": [_sum(side, operation) for side in sides]
+    rows = [
+        _total(
+            f"sum of {operation} layers",
+            f"{SUM_OF}.{operation.replace(' ', '_')}",
+            *(_sum(side, operation) for side in sides),
+        )
         for operation in operations
-    }
-    figures["depth"] = [str(op.depth(side)) for side in sides]
-    for what, label in (("parameters", "parameters"), ("multiply_adds", "multiply-adds")):
-        totals = [op.total(side, what) for side in sides]
-        figures[label] = [f"{total:,}" for total in totals]
-    rows = []
-    for what, values in figures.items():
-        left, spec, right = values
-        verdict: Verdict = "equal" if left == spec == right else "differs"
-        rows.append(Row(what, left, spec, right, verdict, _change(left, spec)))
+    ]
+    rows.append(_total("depth", "depth", *(str(op.depth(side)) for side in sides)))
+    for what, key in (("parameters", "parameters"), ("multiply-adds", "multiply_adds")):
+        rows.append(_total(what, key, *(f"{op.total(side, key):,}" for side in sides)))
     return rows
+
+
+def _total(what: str, key: str, left: str, spec: str, right: str) -> Row:
+    verdict = Verdict.EQUAL if left == spec == right else Verdict.DIFFERS
+    return Row(what, left, spec, right, verdict, _change(left, spec), key)
 
 
 def _sum(side: Sequence[Layer], operation: str) -> str:
@@ -60,18 +73,14 @@ def _sum(side: Sequence[Layer], operation: str) -> str:
 
 
 def _change(left: str, spec: str) -> str:
-    """`+19,267,584` where both are plain numbers."""
+    """The difference of two plain numbers, such as `+19,267,584`; of others, nothing."""
     if not re.fullmatch(r"[\d,]+", left) or not re.fullmatch(r"[\d,]+", spec) or left == spec:
         return ""
     return f"{int(spec.replace(',', '')) - int(left.replace(',', '')):+,}"
 
 
-def _by_name(side: Sequence[Layer]) -> dict[str, Layer]:
-    return {layer.name: layer for layer in side}
-
-
 def _place(name: str) -> tuple[int, int, int, str]:
-    """conv1 ... layer1.0 ... layer4.2 ... fc: the order of the forward pass, for both at once."""
+    """A sort key that puts the layers of both networks in the order of the forward pass."""
     if found := re.match(r"layer(\d+)\.(\d+)\.(.+)", name):
         return 1, int(found[1]), int(found[2]), ""
     return (2 if name.startswith(("average", "fc")) else 0), 0, 0, ""

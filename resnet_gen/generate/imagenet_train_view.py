@@ -5,15 +5,14 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 
-from resnet_gen.generate.model_view import title_of
 from resnet_gen.generate.train_view import number
 from resnet_gen.network.expansion import expand
-from resnet_gen.network.layers import CONVOLUTION
+from resnet_gen.network.layers import Operation
 from resnet_gen.paper import says
-from resnet_gen.read import library
+from resnet_gen.paper.says import title_of
 from resnet_gen.read.library import Entry
 from resnet_gen.read.network_spec import class_name
-from resnet_gen.read.recipe import ImagenetRecipe
+from resnet_gen.read.recipe import EVALUATE_EVERY, ImagenetRecipe
 
 TRAINING_IMAGES = 1_281_167  # of ImageNet's 1000 classes
 TABLE_1_SIZE = 224
@@ -29,27 +28,30 @@ class ImagenetRecipeView:
     batch_size: str
     learning_rate: str
     patience: int | None
-    drops: str | None  # where no patience decides
+    milestones: str | None  # where no patience decides
     momentum: str
     weight_decay: str
     shorter_side: str
     flip: str
     colour: str
+    schedule_call: str
+    evaluate_every: str
+    schedule_constant: str
 
 
 @dataclass(frozen=True)
 class ImagenetTrainView:
     """All that such a train.py says."""
 
-    for_cifar: bool
-    for_imagenet: bool
     title: str
     usage: tuple[str, ...]
     summary: tuple[str, ...]
     class_name: str
     name: str
     spec_sha256: str
+    network_sha256: str
     image_size: int
+    classes: int
     window: int  # side of the last stage's maps, of an image of that size
     test_side: int
     test_sides: str
@@ -60,13 +62,11 @@ class ImagenetTrainView:
 def imagenet_train_view(entry: Entry, recipe: ImagenetRecipe) -> ImagenetTrainView:
     """The view of a train.py for networks of Table 1."""
     spec = entry.spec
-    changes = _changes(recipe)
+    changes = says.recipe_departures(recipe)
     but = f" but for {' and '.join(changes)}" if changes else ""
     error = None if changes else says.reported_error(spec)
     size = spec.image_size
     return ImagenetTrainView(
-        for_cifar=False,
-        for_imagenet=True,
         title=f"Trains {title_of(spec)} by section 3.4 of He et al. 2015 (arXiv:1512.03385){but}.",
         usage=(
             "python train.py --data imagenet",
@@ -77,8 +77,12 @@ def imagenet_train_view(entry: Entry, recipe: ImagenetRecipe) -> ImagenetTrainVi
         class_name=class_name(spec.name),
         name=spec.name,
         spec_sha256=entry.sha256,
+        network_sha256=entry.network_sha256,
         image_size=size,
-        window=[la.output_size for la in expand(spec).layers if la.operation == CONVOLUTION][-1],
+        classes=spec.classes,
+        window=[
+            la.output_size for la in expand(spec).layers if la.operation == Operation.CONVOLUTION
+        ][-1],
         test_side=_scaled(TEST_SIDE, size),
         test_sides=str(tuple(_scaled(side, size) for side in TEST_SIDES)),
         validation_decided=(
@@ -88,16 +92,6 @@ def imagenet_train_view(entry: Entry, recipe: ImagenetRecipe) -> ImagenetTrainVi
         ),
         recipe=_recipe(recipe, size),
     )
-
-
-def _changes(recipe: ImagenetRecipe) -> list[str]:
-    """What the recipe has otherwise than the paper's."""
-    of_paper = library.recipe("imagenet-paper")
-    keys = [key for key in ImagenetRecipe.model_fields if key not in ("name", "design")]
-    changed = [key for key in keys if getattr(recipe, key) != getattr(of_paper, key)]
-    if {"drops", "patience"} <= set(changed):
-        changed.remove("patience")
-    return [key.replace("_", " ") for key in changed]
 
 
 def _summary(recipe: ImagenetRecipe, size: int, error: str | None) -> str:
@@ -136,12 +130,15 @@ def _recipe(recipe: ImagenetRecipe, size: int) -> ImagenetRecipeView:
         batch_size=f"{recipe.batch_size:_}",
         learning_rate=number(recipe.learning_rate),
         patience=recipe.patience,
-        drops=None if recipe.patience else f"({drops})",
+        milestones=None if recipe.patience else f"({drops})",
         momentum=number(recipe.momentum),
         weight_decay=number(recipe.weight_decay),
         shorter_side=f"({low}, {high})",
         flip=str(recipe.flip),
         colour=number(recipe.colour),
+        schedule_constant="PATIENCE" if recipe.patience else "MILESTONES",
+        evaluate_every=f"{EVALUATE_EVERY[recipe.design]:_}",
+        schedule_call="step, args.iterations" + ", trainer.val_errors" * bool(recipe.patience),
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from resnet_gen.compare.summary import square
-from resnet_gen.network.expansion import Network, block_of
-from resnet_gen.network.layers import CONVOLUTION
+from resnet_gen.network.expansion import Network
+from resnet_gen.network.layers import Operation, square
 from resnet_gen.paper import says, tables
+from resnet_gen.paper.says import title_of
 from resnet_gen.read.network_spec import CifarSpec, ImagenetSpec, NetworkSpec, class_name
 
 SHORTCUT_FACTS = {
@@ -89,20 +89,6 @@ class ModelView:
     parameters: str
 
 
-def title_of(spec: NetworkSpec) -> str:
-    """ResNet-20, plain-34, ResNet-50 v1.5; another network by its class."""
-    standard = {
-        f"resnet{spec.depth}": "",
-        f"plain{spec.depth}": "",
-        f"resnet{spec.depth}_{spec.shortcut.lower()}": f" {spec.shortcut}",
-        f"resnet{spec.depth}_v1_5": " v1.5",
-    }
-    if spec.name not in standard or (spec.name.startswith("plain") != (spec.shortcut == "none")):
-        return class_name(spec.name)
-    kind = "plain" if spec.shortcut == "none" else "ResNet"
-    return f"{kind}-{spec.depth}{standard[spec.name]}"
-
-
 def model_view(network: Network) -> ModelView:
     """The view of a model.py."""
     spec = network.spec
@@ -182,7 +168,7 @@ def _imagenet_table(network: Network) -> tuple[str, ...]:
         convolutions = [
             f"{layer.kernel}×{layer.kernel}, {layer.out_channels}"
             for layer in network.layers
-            if layer.name.startswith(f"{name}.0.conv") and layer.operation == CONVOLUTION
+            if layer.name.startswith(f"{name}.0.conv") and layer.operation == Operation.CONVOLUTION
         ]
         block = f"[{'; '.join(convolutions)}] ×{stage.blocks}"
         rows.append((stage.label, stage.output_size, block))
@@ -227,7 +213,7 @@ def _beside_table_1(spec: ImagenetSpec) -> str:
 
 
 def _block(spec: NetworkSpec) -> BlockView:
-    bottleneck = block_of(spec) == "bottleneck"
+    bottleneck = spec.block == "bottleneck"
     pad = "zero_pad_shortcut_of_any_width" if bottleneck else "zero_pad_shortcut"
     shortcut = {"none": "", "A": f"sections/{pad}.jinja"}.get(
         spec.shortcut, "sections/projection.jinja"
@@ -248,5 +234,5 @@ def _block(spec: NetworkSpec) -> BlockView:
 
 def _initialisation(spec: NetworkSpec) -> InitialisationView:
     fan, whose = FANS[spec.initialisation]
-    last = "bn3" if block_of(spec) == "bottleneck" else "bn2"
+    last = "bn3" if spec.block == "bottleneck" else "bn2"
     return InitialisationView(spec.initialisation, fan, whose, last if spec.zero_gamma else "")

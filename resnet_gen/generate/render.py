@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from ruff import find_ruff_bin  # type: ignore[import-untyped]
@@ -16,13 +17,25 @@ from resnet_gen.generate.imagenet_train_view import imagenet_train_view
 from resnet_gen.generate.model_view import model_view
 from resnet_gen.generate.train_view import train_view
 from resnet_gen.network.expansion import expand
-from resnet_gen.read.library import Entry, folders
+from resnet_gen.read.folders import folders
+from resnet_gen.read.library import Entry
 from resnet_gen.read.recipe import ImagenetRecipe
 
+SHARED = ("folder", "run", "checkpoint", "distributed")  # the same bytes in every network's folder
+OF_FAMILY = {"cifar": ("data", "fast_step"), "imagenet": ("data", "evaluate")}
+SIBLINGS = sorted({"model", *SHARED, *(name for names in OF_FAMILY.values() for name in names)})
 ISOLATED = ["--isolated", "--quiet", "--no-cache", "--target-version", "py311"]
 RULES = ["--select", "E,F,I,UP,B", "--ignore", "E501"]
 LINE_LENGTH = ["--line-length", "100"]
-OWN_MODEL = ["--config", "lint.isort.known-first-party=['model']"]
+FIRST_PARTY = ["--config", f"lint.isort.known-first-party={SIBLINGS}"]
+
+
+class Rendered(NamedTuple):
+    """A file of a network's folder."""
+
+    entry: Entry
+    text: str  # without the header
+    is_shared: bool  # whether other networks' folders have the same bytes
 
 
 def environment() -> Environment:
@@ -37,30 +50,49 @@ def environment() -> Environment:
     )
 
 
-def render(entries: Iterable[Entry]) -> dict[Path, tuple[Entry, str]]:
-    """Each file below the output folder: its entry and its text, without the header.
+def render(entries: Iterable[Entry]) -> dict[Path, Rendered]:
+    """Each file below the output folder.
 
     Raises:
         Failure: a template of the user's own (exit code 2) or of ours (3) prints no clean Python.
     """
     templates = environment()
-    raw: dict[Path, tuple[Entry, str]] = {}
+    raw: dict[Path, Rendered] = {}
     try:
         for entry in entries:
-            model = templates.get_template(f"{entry.spec.design}/model.py.jinja")
-            view = asdict(model_view(expand(entry.spec)))
-            raw[entry.folder / "model.py"] = entry, model.render(view)
-            if entry.recipe is not None:
-                train = templates.get_template(f"{entry.spec.design}/train.py.jinja")
-                if isinstance(entry.recipe, ImagenetRecipe):
-                    view = asdict(imagenet_train_view(entry, entry.recipe))
-                else:
-                    view = asdict(train_view(entry, entry.recipe))
-                raw[entry.folder / "train.py"] = entry, train.render(view)
+            for name, text in _of_network(templates, entry).items():
+                raw[entry.folder / name] = Rendered(entry, text, False)
+            for name, source in _plain_files(entry).items():
+                text = templates.loader.get_source(templates, source)[0]  # type: ignore[union-attr]
+                raw[entry.folder / name] = Rendered(entry, text, True)
     except (TemplateError, ArithmeticError, TypeError, ValueError, RecursionError) as error:
         raise _broken(f"{type(error).__name__}: {error}") from None
-    texts = clean({path: text for path, (_, text) in raw.items()})
-    return {path: (entry, texts[path]) for path, (entry, _) in raw.items()}
+    texts = clean({path: rendered.text for path, rendered in raw.items()})
+    return {path: rendered._replace(text=texts[path]) for path, rendered in raw.items()}
+
+
+def _of_network(templates: Environment, entry: Entry) -> dict[str, str]:
+    """What is printed for one network alone: model.py, and train.py where there is a recipe."""
+    design = entry.spec.design
+    model = templates.get_template(f"{design}/model.py.jinja")
+    files = {"model.py": model.render(asdict(model_view(expand(entry.spec))))}
+    if entry.recipe is not None:
+        train = templates.get_template(f"{design}/train.py.jinja")
+        if isinstance(entry.recipe, ImagenetRecipe):
+            view = asdict(imagenet_train_view(entry, entry.recipe))
+        else:
+            view = asdict(train_view(entry, entry.recipe))
+        files["train.py"] = train.render(view)
+    return files
+
+
+def _plain_files(entry: Entry) -> dict[str, str]:
+    """The files that train.py imports, each with its place below templates/: plain Python."""
+    if entry.recipe is None:
+        return {}
+    files = {f"{name}.py": f"shared/{name}.py" for name in SHARED}
+    design = entry.spec.design
+    return files | {f"{name}.py": f"{design}/{name}.py" for name in OF_FAMILY[design]}
 
 
 def clean(texts: dict[Path, str]) -> dict[Path, str]:
@@ -75,7 +107,7 @@ def clean(texts: dict[Path, str]) -> dict[Path, str]:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
         for command in (
-            ["check", *ISOLATED, *RULES, *LINE_LENGTH, *OWN_MODEL, "--output-format", "concise"],
+            ["check", *ISOLATED, *RULES, *LINE_LENGTH, *FIRST_PARTY, "--output-format", "concise"],
             ["format", *ISOLATED, *LINE_LENGTH],
         ):
             done = subprocess.run(

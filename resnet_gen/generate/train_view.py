@@ -6,12 +6,11 @@ import textwrap
 from dataclasses import dataclass
 from decimal import Decimal
 
-from resnet_gen.generate.model_view import title_of
 from resnet_gen.paper import says
-from resnet_gen.read import library
+from resnet_gen.paper.says import title_of
 from resnet_gen.read.library import Entry
 from resnet_gen.read.network_spec import class_name
-from resnet_gen.read.recipe import CifarRecipe
+from resnet_gen.read.recipe import EVALUATE_EVERY, CifarRecipe
 
 
 @dataclass(frozen=True)
@@ -29,65 +28,55 @@ class RecipeView:
     iterations: str
     batch_size: str
     learning_rate: str
-    drops: str
+    milestones: str
     momentum: str
     weight_decay: str
     padding: str
     flip: str
     validation: str
+    validation_note: str
     warmup: WarmupView | None
     schedule_arguments: str
     schedule_call: str
+    evaluate_every: str
 
 
 @dataclass(frozen=True)
 class TrainView:
     """All that a train.py says."""
 
-    for_cifar: bool
-    for_imagenet: bool
     title: str
     usage: tuple[str, ...]
     summary: tuple[str, ...]
     class_name: str
     name: str
     spec_sha256: str
+    network_sha256: str
     image_channels: int
     image_size: int
-    images_may_not_fit: bool  # 3×32×32 is what every data set can give
+    shape: str  # of a batch
     recipe: RecipeView
 
 
 def train_view(entry: Entry, recipe: CifarRecipe) -> TrainView:
     """The view of a train.py."""
     spec = entry.spec
-    changes = _changes(recipe)
+    changes = says.recipe_departures(recipe)
     but = f" but for {' and '.join(changes)}" if changes else ""
     paper_error = None if changes else says.reported_error(spec)
     return TrainView(
-        for_cifar=True,
-        for_imagenet=False,
         title=f"Trains {title_of(spec)} by section 4.2 of He et al. 2015 (arXiv:1512.03385){but}.",
         usage=("python train.py --data cifar10 --root data", "python train.py --data digits"),
         summary=tuple(textwrap.wrap(_summary(recipe, paper_error), 98)),
         class_name=class_name(spec.name),
         name=spec.name,
         spec_sha256=entry.sha256,
+        network_sha256=entry.network_sha256,
         image_channels=spec.image_channels,
         image_size=spec.image_size,
-        images_may_not_fit=(spec.image_channels, spec.image_size) != (3, 32),
+        shape=f"N, {spec.image_channels}, {spec.image_size}, {spec.image_size}",
         recipe=_recipe(recipe),
     )
-
-
-def _changes(recipe: CifarRecipe) -> list[str]:
-    """What the recipe has otherwise than the paper's, with or without warm-up."""
-    paper_recipe = library.recipe("cifar-paper")
-    with_warmup = library.recipe("cifar-paper-warmup")
-    warmup = getattr(with_warmup, "warmup", None)
-    keys = [key for key in CifarRecipe.model_fields if key not in ("name", "design", "warmup")]
-    changed = [key for key in keys if getattr(recipe, key) != getattr(paper_recipe, key)]
-    return changed + (["warmup"] if recipe.warmup not in (None, warmup) else [])
 
 
 def _summary(recipe: CifarRecipe, paper_error: str | None) -> str:
@@ -119,23 +108,28 @@ def _summary(recipe: CifarRecipe, paper_error: str | None) -> str:
 def _recipe(recipe: CifarRecipe) -> RecipeView:
     drops = ", ".join(f"{drop:_}" for drop in recipe.drops)
     warmup = None
-    arguments, call = "step: int, iterations: int = ITERATIONS", "progress.step, args.iterations"
+    arguments, call = "step: int, iterations: int = ITERATIONS", "step, args.iterations"
     if recipe.warmup:
         rate, until = recipe.warmup.learning_rate, recipe.warmup.until_training_error
         warmup = WarmupView(number(rate), number(until))
-        arguments, call = f"{arguments}, warming_up: bool = False", f"{call}, warming_up"
+        arguments, call = (
+            f"{arguments}, warming_up: bool = False",
+            f"{call}, trainer.warmup_steps is None",
+        )
     return RecipeView(
         iterations=f"{recipe.iterations:_}",
         batch_size=f"{recipe.batch_size:_}",
         learning_rate=number(recipe.learning_rate),
-        drops=f"({drops},)" if len(recipe.drops) == 1 else f"({drops})",
+        milestones=f"({drops},)" if len(recipe.drops) == 1 else f"({drops})",
         momentum=number(recipe.momentum),
         weight_decay=number(recipe.weight_decay),
         padding=str(recipe.padding),
         flip=str(recipe.flip),
         validation=f"{recipe.validation:_}",
+        validation_note=": the paper's 45k/5k split" if recipe.validation == 5_000 else "",
         warmup=warmup,
         schedule_arguments=arguments,
+        evaluate_every=f"{EVALUATE_EVERY[recipe.design]:_}",
         schedule_call=call,
     )
 

@@ -10,18 +10,20 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from resnet_gen.network import layers as op
-from resnet_gen.network.layers import Layer
-from resnet_gen.read.network_spec import CifarSpec, ImagenetSpec, NetworkSpec
+from resnet_gen.network.layers import Layer, Operation, arguments
+from resnet_gen.read.network_spec import CifarSpec, NetworkSpec
+
+EPS, MOMENTUM = 1e-5, 0.1  # torch's defaults for batch norm, which the references keep
 
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage: what its blocks are built from."""
+    """A stage of the network, and what its blocks are built from."""
 
-    name: str  # layer1
-    label: str  # conv2_x in Table 1; empty for section 4.2, which names none
+    name: str  # the attribute of the generated class: layer1
+    label: str  # Table 1's name for it, conv2_x; empty in section 4.2, which has no names
     in_channels: int
-    width: int  # filters of its 3×3 layers
+    width: int  # the filters of its 3×3 layers
     out_channels: int  # four times the width for bottlenecks
     blocks: int
     stride: int
@@ -30,7 +32,7 @@ class StagePlan:
 
 @dataclass(frozen=True)
 class Network:
-    """A spec, expanded."""
+    """A spec with its stages and layers."""
 
     spec: NetworkSpec
     stages: tuple[StagePlan, ...]
@@ -38,18 +40,13 @@ class Network:
 
     @property
     def parameters(self) -> int:
-        """Learned numbers; running statistics are not."""
+        """The number of learned values, which running statistics are not among."""
         return op.total(self.layers, "parameters")
 
     @property
     def multiply_adds(self) -> int:
-        """For one image."""
+        """The multiply-adds of a forward pass with one image."""
         return op.total(self.layers, "multiply_adds")
-
-
-def block_of(spec: NetworkSpec) -> str:
-    """The kind of block: basic or bottleneck."""
-    return spec.block if isinstance(spec, ImagenetSpec) else "basic"
 
 
 def expand(spec: NetworkSpec) -> Network:
@@ -62,7 +59,7 @@ def expand(spec: NetworkSpec) -> Network:
         x = draft.convolution_bn_relu("conv1", "bn1", "relu1", x, spec.width, 7, 2)
         x = draft.max_pool("max_pool1", x, padded=spec.pooling == "padded")
         counts, first_label = spec.blocks, 2
-    expansion = 4 if block_of(spec) == "bottleneck" else 1
+    expansion = 4 if spec.block == "bottleneck" else 1
     stages = []
     for index, blocks in enumerate(counts):
         name, width, stride = f"layer{index + 1}", spec.width * 2**index, 1 if index == 0 else 2
@@ -93,7 +90,8 @@ class _Draft:
         self.layers: list[Layer] = []
 
     def _add(self, x: _Feature, layer: Layer) -> _Feature:
-        self.layers.append(replace(layer, input_size=x.size))
+        inputs = layer.inputs or (x.source,)
+        self.layers.append(replace(layer, input_size=x.size, inputs=inputs))
         return _Feature(layer.name, layer.out_channels, layer.output_size)
 
     def convolution(
@@ -101,33 +99,28 @@ class _Draft:
     ) -> _Feature:
         size = (x.size - 1) // stride + 1  # padded by (kernel - 1) / 2
         weights = x.channels * channels * kernel**2
-        work = weights * size**2
-        return self._add(
-            x,
-            Layer(
-                name,
-                op.CONVOLUTION,
-                x.channels,
-                channels,
-                size,
-                kernel,
-                stride,
-                weights,
-                work,
-                (x.source,),
-            ),
+        layer = Layer(
+            name,
+            Operation.CONVOLUTION,
+            x.channels,
+            channels,
+            size,
+            kernel,
+            stride,
+            parameters=weights,
+            multiply_adds=weights * size**2,
+            arguments=arguments(padding=(kernel - 1) // 2, dilation=1, groups=1, bias=False),
         )
+        return self._add(x, layer)
 
     def batch_norm(self, name: str, x: _Feature) -> _Feature:
         c = x.channels
-        return self._add(
-            x, Layer(name, op.BATCH_NORM, c, c, x.size, parameters=2 * c, inputs=(x.source,))
-        )
+        given = arguments(eps=EPS, momentum=MOMENTUM, statistics="batch", running=True, affine=True)
+        layer = Layer(name, Operation.BATCH_NORM, c, c, x.size, parameters=2 * c, arguments=given)
+        return self._add(x, layer)
 
     def relu(self, name: str, x: _Feature) -> _Feature:
-        return self._add(
-            x, Layer(name, op.RELU, x.channels, x.channels, x.size, inputs=(x.source,))
-        )
+        return self._add(x, Layer(name, Operation.RELU, x.channels, x.channels, x.size))
 
     def convolution_bn_relu(
         self,
@@ -145,45 +138,53 @@ class _Draft:
     def max_pool(self, name: str, x: _Feature, *, padded: bool) -> _Feature:
         # padded by 1 and rounded down, or not padded and rounded up
         size = (x.size - 1) // 2 + 1 if padded else -(-(x.size - 3) // 2) + 1
-        c, operation = x.channels, op.MAX_POOL if padded else op.CEIL_MAX_POOL
-        return self._add(x, Layer(name, operation, c, c, size, 3, 2, inputs=(x.source,)))
+        given = arguments(padding=1 if padded else 0, dilation=1, ceil=not padded)
+        c = x.channels
+        return self._add(x, Layer(name, Operation.MAX_POOL, c, c, size, 3, 2, arguments=given))
 
     def average_pool(self, name: str, x: _Feature) -> _Feature:
-        c = x.channels
-        return self._add(x, Layer(name, op.AVERAGE_POOL, c, c, 1, inputs=(x.source,)))
+        return self._add(x, Layer(name, Operation.AVERAGE_POOL, x.channels, x.channels, 1))
 
     def fully_connected(self, name: str, x: _Feature, classes: int) -> _Feature:
         weights = x.channels * classes
-        return self._add(
-            x,
-            Layer(
-                name,
-                op.FULLY_CONNECTED,
-                x.channels,
-                classes,
-                1,
-                parameters=weights + classes,
-                multiply_adds=weights,
-                inputs=(x.source,),
-            ),
+        layer = Layer(
+            name,
+            Operation.FULLY_CONNECTED,
+            x.channels,
+            classes,
+            1,
+            parameters=weights + classes,
+            multiply_adds=weights,
+            arguments=arguments(bias=True),
         )
+        return self._add(x, layer)
 
     def subsample(self, name: str, x: _Feature, stride: int) -> _Feature:
-        c, size = x.channels, (x.size - 1) // stride + 1
+        c, size, given = x.channels, (x.size - 1) // stride + 1, arguments(offset=0)
         return self._add(
-            x, Layer(name, op.SUBSAMPLE, c, c, size, stride=stride, inputs=(x.source,))
+            x, Layer(name, Operation.SUBSAMPLE, c, c, size, stride=stride, arguments=given)
         )
 
     def zero_pad(self, name: str, x: _Feature, channels: int, *, both_sides: bool) -> _Feature:
-        before = (channels - x.channels) // 2 if both_sides else 0
-        operation = op.ZERO_PAD_BOTH if before else op.ZERO_PAD
+        extra = channels - x.channels
+        before = extra // 2 if both_sides else 0
+        given = arguments(before=before, after=extra - before, value=0)
         return self._add(
-            x, Layer(name, operation, x.channels, channels, x.size, inputs=(x.source,))
+            x, Layer(name, Operation.ZERO_PAD, x.channels, channels, x.size, arguments=given)
         )
 
     def addition(self, name: str, x: _Feature, y: _Feature) -> _Feature:
-        inputs = (x.source, y.source)
-        return self._add(x, Layer(name, op.ADDITION, x.channels, x.channels, x.size, inputs=inputs))
+        inputs, given = tuple(sorted((x.source, y.source))), arguments(alpha=1)
+        layer = Layer(
+            name,
+            Operation.ADDITION,
+            x.channels,
+            x.channels,
+            x.size,
+            inputs=inputs,
+            arguments=given,
+        )
+        return self._add(x, layer)
 
 
 def _block(
@@ -193,8 +194,8 @@ def _block(
 
     A ReLU follows all but the last of them; the addition and a ReLU follow that one.
     """
-    if isinstance(spec, ImagenetSpec) and spec.block == "bottleneck":
-        in_3x3 = spec.stride_in == "conv3x3"
+    if spec.block == "bottleneck":
+        in_3x3 = spec.strided_convolution == 2
         plan = [
             (width, 1, 1 if in_3x3 else stride),
             (width, 3, stride if in_3x3 else 1),
@@ -217,7 +218,7 @@ def _block(
 def _shortcut(
     draft: _Draft, spec: NetworkSpec, name: str, x: _Feature, channels: int, stride: int
 ) -> _Feature:
-    """Section 3.3: identity where the dimensions agree (A, B); zero-padded or projected else."""
+    """The shortcut of section 3.3: identity, zero-padded or projected, by the option."""
     changes = x.channels != channels or stride != 1
     if spec.shortcut == "C" or (spec.shortcut == "B" and changes):
         x = draft.convolution(f"{name}.downsample.0", x, channels, 1, stride)

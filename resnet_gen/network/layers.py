@@ -9,18 +9,30 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
-CONVOLUTION = "convolution"
-BATCH_NORM = "batch norm"
-RELU = "ReLU"
-ADDITION = "addition"
-SUBSAMPLE = "subsample"
-ZERO_PAD = "zero pad"
-ZERO_PAD_BOTH = "zero pad, on both sides"
-MAX_POOL = "max pool"
-CEIL_MAX_POOL = "max pool, rounded up"
-AVERAGE_POOL = "average pool"
-FULLY_CONNECTED = "fully connected"
+
+class Operation(StrEnum):
+    """The operations that the paper's networks are made of, in its words."""
+
+    CONVOLUTION = "convolution"
+    BATCH_NORM = "batch norm"
+    RELU = "ReLU"
+    ADDITION = "addition"
+    SUBSAMPLE = "subsample"
+    ZERO_PAD = "zero pad"
+    MAX_POOL = "max pool"
+    AVERAGE_POOL = "average pool"
+    FULLY_CONNECTED = "fully connected"
+
+
+Argument = bool | int | float | str | None | tuple["Argument", ...]
+Arguments = tuple[tuple[str, Argument], ...]
+
+
+def arguments(**values: Argument) -> Arguments:
+    """What an operation is given besides its input: pairs of name and value, by name."""
+    return tuple(sorted(values.items()))
 
 
 @dataclass(frozen=True)
@@ -29,11 +41,14 @@ class Layer:
 
     Names are those of the generated modules (`layer1.0.conv1`); steps without a module of their
     own are numbered in the module that takes them (`layer1.0.relu2`). Sizes are height and width
-    in pixels, 1 after the global pooling. `inputs` names the layers that feed this one.
+    in pixels, 1 after the global pooling. `inputs` names the layers that feed this one; those of
+    an addition are in the order of their names. `arguments` holds all else that the operation was
+    given: a batch norm's eps and momentum, the padding of a convolution. An operation that no
+    network of the paper has is called by torch's name for it.
     """
 
     name: str
-    operation: str
+    operation: Operation | str
     in_channels: int
     out_channels: int
     output_size: int
@@ -43,15 +58,16 @@ class Layer:
     multiply_adds: int = 0
     inputs: tuple[str, ...] = ()
     input_size: int = 0
+    arguments: Arguments = ()
 
     def __str__(self) -> str:
-        """`3×3, 64, stride 2`: how Table 1 writes a layer, or the operation's name."""
-        pool = " max pool" if self.operation in (MAX_POOL, CEIL_MAX_POOL) else ""
+        """The layer as Table 1 writes it, `3×3, 64, stride 2`, or the operation's name."""
+        pool = " max pool" if self.operation == Operation.MAX_POOL else ""
         stride = f", stride {self.stride}" if (self.stride or 1) > 1 else ""
-        if self.operation == CONVOLUTION or pool:
+        if self.operation == Operation.CONVOLUTION or pool:
             width = "" if pool else f", {self.out_channels}"
             return f"{self.kernel}×{self.kernel}{pool}{width}{stride}"
-        if self.operation == FULLY_CONNECTED:
+        if self.operation == Operation.FULLY_CONNECTED:
             return f"{self.out_channels}-d fc"
         return f"{self.operation}{stride}"
 
@@ -60,15 +76,20 @@ class Layer:
 class Stage:
     """What a stage's layers have in common: a row of Table 1."""
 
-    name: str  # layer1
+    name: str  # the module's name: layer1
     output_size: int
-    convolutions: tuple[str, ...]  # of each block's main path: ("3×3, 64", "3×3, 64")
+    convolutions: tuple[str, ...]  # the main path of a block: ("3×3, 64", "3×3, 64")
     repeats: int
-    strides: tuple[tuple[str, int], ...]  # kernel and stride of the first block's convolutions
+    strides: tuple[tuple[str, int], ...]  # the first block's convolutions: kernel and stride
     later_strides: int  # the largest stride in the blocks after the first
     orders: tuple[str, ...]  # each distinct block's steps: "3×3 BN ReLU 3×3 BN + ReLU"
-    shortcuts: tuple[str, ...]  # of each block: "identity", "projection", "zero-padded", "none"
-    weighted: int  # weighted layers on the main path
+    shortcuts: tuple[str, ...]  # one a block: "identity", "projection", "zero-padded" or "none"
+    weighted: int  # the number of weighted layers on the main path
+
+
+def square(size: int) -> str:
+    """A size as the paper writes it: 112×112."""
+    return f"{size}×{size}"
 
 
 def stages(layers: Sequence[Layer]) -> list[Stage]:
@@ -81,7 +102,7 @@ def stages(layers: Sequence[Layer]) -> list[Stage]:
 
 
 def shortcut_option(found: Sequence[Stage]) -> str:
-    """none, A, B or C (section 3.3) by what the blocks have; other mixtures are spelled out."""
+    """The option of section 3.3 that the blocks amount to, or their mixture in words."""
     kinds = [kind for stage in found for kind in stage.shortcuts]
     later = [kind for stage in found for kind in stage.shortcuts[1:]]
     if set(kinds) == {"none"}:
@@ -101,17 +122,17 @@ def total(layers: Sequence[Layer], what: str) -> int:
 
 
 def depth(layers: Sequence[Layer]) -> int:
-    """Weighted layers: convolutions of the main path, and the fully-connected ones."""
+    """The number of weighted layers: convolutions of the main path, and fully-connected ones."""
     return sum(
-        layer.operation == FULLY_CONNECTED
-        or (layer.operation == CONVOLUTION and not _on_shortcut(layer))
+        layer.operation == Operation.FULLY_CONNECTED
+        or (layer.operation == Operation.CONVOLUTION and not _on_shortcut(layer))
         for layer in layers
     )
 
 
 def _stage(name: str, blocks: list[list[Layer]]) -> Stage:
     main = [[la for la in block if not _on_shortcut(la)] for block in blocks]
-    convolutions = [[la for la in block if la.operation == CONVOLUTION] for block in main]
+    convolutions = [[la for la in block if la.operation == Operation.CONVOLUTION] for block in main]
     written = [tuple(f"{c.kernel}×{c.kernel}, {c.out_channels}" for c in b) for b in convolutions]
     return Stage(
         name,
@@ -127,23 +148,30 @@ def _stage(name: str, blocks: list[list[Layer]]) -> Stage:
 
 
 def _on_shortcut(layer: Layer) -> bool:
-    return ".downsample." in layer.name or layer.operation in (SUBSAMPLE, ZERO_PAD, ZERO_PAD_BOTH)
+    return ".downsample." in layer.name or layer.operation in (
+        Operation.SUBSAMPLE,
+        Operation.ZERO_PAD,
+    )
 
 
 def _order(block: Sequence[Layer]) -> str:
-    words = {BATCH_NORM: "BN", RELU: "ReLU", ADDITION: "+"}
+    words: dict[str, str] = {
+        Operation.BATCH_NORM: "BN",
+        Operation.RELU: "ReLU",
+        Operation.ADDITION: "+",
+    }
     return " ".join(
         f"{la.kernel}×{la.kernel}"
-        if la.operation == CONVOLUTION
+        if la.operation == Operation.CONVOLUTION
         else words.get(la.operation, la.operation)
         for la in block
     )
 
 
 def _shortcut(block: Sequence[Layer]) -> str:
-    if not any(layer.operation == ADDITION for layer in block):
+    if not any(layer.operation == Operation.ADDITION for layer in block):
         return "none"
     aside = [layer for layer in block if _on_shortcut(layer)]
-    if any(layer.operation == CONVOLUTION for layer in aside):
+    if any(layer.operation == Operation.CONVOLUTION for layer in aside):
         return "projection"
-    return "zero-padded" if any("zero pad" in la.operation for la in aside) else "identity"
+    return "zero-padded" if any(la.operation == Operation.ZERO_PAD for la in aside) else "identity"

@@ -9,9 +9,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from resnet_gen.network import layers as op
 from resnet_gen.network.expansion import Network, expand
-from resnet_gen.network.layers import Layer
+from resnet_gen.network.layers import Layer, Operation
 from resnet_gen.read.library import Entry
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]], str]  # heads, rows, which columns are numbers
@@ -21,7 +20,7 @@ LAYER_KEYS = (
 )
 
 
-def summary(entry: Entry, out: Path) -> dict[str, Any]:
+def network_row(entry: Entry, out: Path) -> dict[str, Any]:
     """A network in one row; `generated` is its folder, or null where there is no code yet."""
     network, spec, folder = expand(entry.spec), entry.spec, out / entry.folder
     return {
@@ -36,14 +35,14 @@ def summary(entry: Entry, out: Path) -> dict[str, Any]:
 
 
 def network_table(rows: list[dict[str, Any]]) -> Table:
-    """`list` for a person."""
+    """The table of `list`."""
     heads = ("name", "design", "depth", "shortcut", "parameters", "multiply-adds", "generated")
     cells = [tuple(_cell(value) for value in row.values()) for row in rows]
     return heads, cells, "llrlrrl"
 
 
 def as_document(network: Network) -> dict[str, Any]:
-    """`show --json`: the network and every one of its layers."""
+    """The document of `show --json`: the network and every one of its layers."""
     spec = network.spec
     return {
         "name": spec.name,
@@ -57,14 +56,16 @@ def as_document(network: Network) -> dict[str, Any]:
 
 
 def layer_table(network: Network) -> Table:
-    """`show` for a person: a batch norm counts with its convolution, ReLUs go without saying."""
+    """The table of `show`: a batch norm counts with its convolution, and ReLUs are left out."""
     heads = ("layer", "operation", "channels", "output", "parameters", "multiply-adds")
     normed = {
-        layer.inputs[0]: layer for layer in network.layers if layer.operation == op.BATCH_NORM
+        layer.inputs[0]: layer
+        for layer in network.layers
+        if layer.operation == Operation.BATCH_NORM
     }
     rows = []
     for layer in network.layers:
-        if layer.operation in (op.BATCH_NORM, op.RELU):
+        if layer.operation in (Operation.BATCH_NORM, Operation.RELU):
             continue
         norm = normed.get(layer.name)
         rows.append(_layer_row(layer, layer.parameters + (norm.parameters if norm else 0)))

@@ -1,13 +1,37 @@
-"""What the paper says of a network, and where a spec leaves the paper."""
+"""What the paper says of a network, and where a spec or its recipe leaves the paper."""
 
 from __future__ import annotations
 
 from resnet_gen.paper.tables import Errors, Section42, Table1, Table2, Table6, load
-from resnet_gen.read.network_spec import CONVOLUTIONS, CifarSpec, ImagenetSpec, NetworkSpec
+from resnet_gen.read.network_spec import (
+    CONVOLUTIONS,
+    DEFAULT_RECIPES,
+    CifarSpec,
+    NetworkSpec,
+    class_name,
+)
+from resnet_gen.read.recipe import CifarRecipe, ImagenetRecipe
+from resnet_gen.read.recipes import recipe as recipe_called
 
 
-def table1_column(spec: ImagenetSpec) -> str | None:
+def title_of(spec: NetworkSpec) -> str:
+    """The network as the literature calls it, such as ResNet-50 v1.5, or else its class."""
+    standard = {
+        f"resnet{spec.depth}": "",
+        f"plain{spec.depth}": "",
+        f"resnet{spec.depth}_{spec.shortcut.lower()}": f" {spec.shortcut}",
+        f"resnet{spec.depth}_v1_5": " v1.5",
+    }
+    if spec.name not in standard or (spec.name.startswith("plain") != (spec.shortcut == "none")):
+        return class_name(spec.name)
+    kind = "plain" if spec.shortcut == "none" else "ResNet"
+    return f"{kind}-{spec.depth}{standard[spec.name]}"
+
+
+def table1_column(spec: NetworkSpec) -> str | None:
     """The column of Table 1 with these blocks: "50-layer"."""
+    if isinstance(spec, CifarSpec):
+        return None
     column = f"{spec.depth}-layer"
     rows = [row for row in load("table1", Table1).rows if column in row.columns]
     repeats = [int(row.columns[column].repeats) for row in rows]
@@ -17,7 +41,7 @@ def table1_column(spec: ImagenetSpec) -> str | None:
 
 
 def departures(spec: NetworkSpec) -> list[str]:
-    """Where the spec leaves the paper by its own word, not counting depth and shortcut."""
+    """The lines of the spec that are not the paper's, apart from depth and shortcut."""
     fields = type(spec).model_fields
     keys = ["classes", "width", "image_size", "image_channels", "zero_gamma"]
     found = [
@@ -25,9 +49,27 @@ def departures(spec: NetworkSpec) -> list[str]:
         for key in keys
         if getattr(spec, key) != fields[key].default
     ]
-    if isinstance(spec, ImagenetSpec) and spec.stride_in == "conv3x3":
+    if spec.strided_convolution == 2:
         found.append("stride_in: conv3x3")
     return found
+
+
+def recipe_departures(recipe: CifarRecipe | ImagenetRecipe) -> list[str]:
+    """Which lines of a recipe are not the paper's: "learning rate", "drops".
+
+    Section 4.2's warm-up is the paper's too, for any network. Where drops are planned, that no
+    plateau is waited for goes without saying.
+    """
+    paper = recipe_called(DEFAULT_RECIPES[recipe.design])
+    ignored = {"name", "design", "warmup"}
+    keys = [key for key in type(recipe).model_fields if key not in ignored]
+    changed = [key for key in keys if getattr(recipe, key) != getattr(paper, key)]
+    if "drops" in changed and "patience" in changed:
+        changed.remove("patience")
+    if isinstance(recipe, CifarRecipe) and recipe.warmup is not None:
+        warmup = getattr(recipe_called("cifar-paper-warmup"), "warmup", None)
+        changed += ["warmup"] if recipe.warmup != warmup else []
+    return [key.replace("_", " ") for key in changed]
 
 
 def reported_error(spec: NetworkSpec) -> str | None:

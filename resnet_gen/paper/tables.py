@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from resnet_gen.errors import Failure, Problem
-from resnet_gen.read.library import find
+from resnet_gen.errors import Failure, Problem, did_you_mean
+from resnet_gen.read.folders import table_files
 from resnet_gen.read.network_spec import (
     Block,
     Shortcut,
@@ -20,7 +21,7 @@ from resnet_gen.read.network_spec import (
 )
 from resnet_gen.read.validation import read_model
 
-Printed = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$", description="As printed.")]
+PrintedNumber = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$", description="As printed.")]
 Size = Annotated[str, Field(pattern=r"^\d+×\d+$", description="Height × width in pixels.")]
 Convolution = Annotated[str, Field(pattern=r"^\d×\d, \d+$", description="Kernel, filters.")]
 
@@ -36,10 +37,10 @@ class Cell(_Table):
     """A block of Table 1 and how often it stands in a row."""
 
     block: list[Convolution]
-    repeats: Printed
+    repeats: PrintedNumber
 
 
-class Row(_Table):
+class Table1Row(_Table):
     """A row of Table 1."""
 
     layer_name: str
@@ -51,7 +52,7 @@ class Row(_Table):
 class Downsampling(_Table):
     """Where a network halves its feature maps."""
 
-    stride: Printed
+    stride: PrintedNumber
     layers: list[str] = Field(default_factory=list)
 
 
@@ -59,13 +60,13 @@ class Table1(_Table):
     """The architectures for ImageNet."""
 
     table: Literal["1"]
-    rows: list[Row]
+    rows: list[Table1Row]
     flops: dict[str, Annotated[str, Field(pattern=r"^\d+\.\d×10\^9$")]]
     downsampling: Downsampling
 
     @field_validator("rows")
     @classmethod
-    def _rows_are_the_papers(cls, rows: list[Row]) -> list[Row]:
+    def _rows_are_the_papers(cls, rows: list[Table1Row]) -> list[Table1Row]:
         names = [row.layer_name for row in rows]
         if names != TABLE_1_ROWS:
             message = f"the rows are {', '.join(names)}"
@@ -75,7 +76,7 @@ class Table1(_Table):
             raise rule("rows", "conv1 is not of the form of `7×7, 64, stride 2`", "see the paper")
         return rows
 
-    def row(self, layer_name: str) -> Row:
+    def row(self, layer_name: str) -> Table1Row:
         """The row called conv1, conv2_x ...; the last one has no name."""
         return next(row for row in self.rows if row.layer_name == layer_name)
 
@@ -83,9 +84,9 @@ class Table1(_Table):
 class PlainAgainstResidual(_Table):
     """A row of Table 2."""
 
-    layers: Printed
-    plain: Printed
-    ResNet: Printed
+    layers: PrintedNumber
+    plain: PrintedNumber
+    ResNet: PrintedNumber
 
 
 class Table2(_Table):
@@ -101,8 +102,8 @@ class Method(_Table):
     method: str
     depth: int | None = None
     shortcut: Shortcut | None = None
-    top1: Printed | None = None
-    top5: Printed | None = None
+    top1: PrintedNumber | None = None
+    top5: PrintedNumber | None = None
     note: str | None = None
 
 
@@ -120,7 +121,7 @@ class CifarMethod(_Table):
     method: str
     layers: Annotated[str, Field(pattern=r"^\d+$")] | None = None
     parameters: Annotated[str, Field(pattern=r"^\d+\.\d+M$")] | None = None
-    error: Printed
+    error: PrintedNumber
     spread: Annotated[str, Field(pattern=r"^\d+\.\d+±\d+\.\d+$")] | None = None
 
 
@@ -153,10 +154,10 @@ class CifarStage(_Table):
 
     output_size: Size
     layers: Annotated[str, Field(pattern=r"^(\d\+)?\dn$")]
-    filters: Printed
+    filters: PrintedNumber
 
     def layers_for(self, n: int) -> int:
-        """1+2n for a given n."""
+        """The number of layers for a given n: 1+2n or 2n."""
         found = re.fullmatch(r"(?:(\d)\+)?(\d)n", self.layers)
         assert found, "the pattern of the field"
         return int(found[1] or 0) + int(found[2]) * n
@@ -200,7 +201,7 @@ class Section3(_Table):
     shortcuts: list[BuiltWith]
 
     def order(self, block: str, *, plain: bool) -> str:
-        """`3×3 BN ReLU 3×3 BN + ReLU`."""
+        """The order of a block's operations: `3×3 BN ReLU 3×3 BN + ReLU`."""
         found = next(order for order in self.orders if order.block == block)
         return found.plain if plain else found.residual
 
@@ -247,8 +248,20 @@ def load(name: str, model: type[Model]) -> Model:
     Raises:
         Failure: somebody's own copy of it is wrong.
     """
-    path = find("paper/*.yaml")[f"paper/{name}.yaml"]
+    path = table_files()[name]
     return read_model(path, path.as_posix(), model, "the paper's table")
+
+
+def read_table(path: Path) -> BaseModel:
+    """One of the paper's tables, by the name of its file.
+
+    Raises:
+        Failure: it is wrong, or no table of the paper has that name (exit code 2).
+    """
+    if path.stem not in FILES:
+        message, hint = "the paper has no such table", did_you_mean(path.stem, FILES)
+        raise Failure(Problem("file", message, hint, path.as_posix()))
+    return read_model(path, path.as_posix(), FILES[path.stem], "the paper's table")
 
 
 def problems() -> list[Problem]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import textwrap
 import warnings
 from collections.abc import Sequence
@@ -29,19 +28,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullLocator
 
-from resnet_gen import console
+from resnet_gen import console, files
 from resnet_gen.errors import Failure, Problem
 from resnet_gen.plot.runs import Run, names
 
-MADE_BY = "resnet-gen plot"  # in each file: what tells our own from other people's
-BOUNDS = (20, 30, 40, 50, 60, 80, 100)  # %, ends of the error axis; Figure 6 has 20
-LONG = 20_000  # iterations from which on they are counted in 1e4, as in Figure 6
+MADE_BY = "resnet-gen plot"  # written into each plot, and asked for before one is replaced
+BOUNDS = (20, 30, 40, 50, 60, 80, 100)  # where the error axis may end, in %; Figure 6 has 20
+LONG = 20_000  # longer runs count their iterations in 1e4, as Figure 6 does
 # Okabe and Ito's colours, which colour-blind readers tell apart, without the pale yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 BOLD: dict[str, Any] = {"linewidth": 1.9}
 THIN: dict[str, Any] = {"linewidth": 0.9, "linestyle": (0, (4, 1.6))}
 DOT: dict[str, Any] = {"linestyle": "", "marker": "o", "markeredgecolor": "white"}
-KEY: dict[str, Any] = {"xdata": [], "ydata": [], "color": "#555555"}  # of strokes, for any run
+KEY: dict[str, Any] = {"xdata": [], "ydata": [], "color": "#555555"}  # the legend's own strokes
 STYLE = {
     **{"font.size": 8.5, "axes.titlesize": 10, "axes.linewidth": 0.7, "axes.axisbelow": True},
     **{"axes.grid": True, "grid.color": "#e4e4e4", "grid.linewidth": 0.6},
@@ -53,7 +52,7 @@ def draw(runs: Sequence[Run], title: str = "") -> Figure:
     """The figure: errors in %, and below them the learning rate, over the same iterations."""
     colours = COLOURS[: len(runs)]
     if len(runs) > len(COLOURS):
-        shades = matplotlib.colormaps["viridis"]  # up to its yellow, which is too pale
+        shades = matplotlib.colormaps["viridis"]  # without the yellow at its end, which is too pale
         colours = tuple(to_hex(shades(0.9 * i / (len(runs) - 1))) for i in range(len(runs)))
     with style.context(["default", STYLE]):
         figure = Figure(figsize=(5, 4.4))
@@ -82,7 +81,7 @@ def save(figure: Figure, out: Path) -> list[Path]:
         raise Failure(Problem("out", "is no name for a plot", hint, out.as_posix()))
     stem = out.with_suffix("").as_posix()
     with style.context(["default", STYLE]), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")  # such as a letter that the font lacks
+        warnings.simplefilter("always")  # to be told, such as of a letter that the font lacks
         contents = {Path(f"{stem}.{kind}"): _render(figure, kind) for kind in ("svg", "png")}
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         console.note(f"note: {message}")
@@ -92,7 +91,7 @@ def save(figure: Figure, out: Path) -> list[Path]:
             raise Failure(Problem("file", message, "name another with --out", path.as_posix()))
     for path, content in contents.items():
         try:
-            _write(path, content)
+            files.write(path, content)
         except OSError as error:
             message = f"cannot be written: {error.strerror}"
             raise Failure(Problem("file", message, "", path.as_posix())) from None
@@ -122,7 +121,7 @@ def _draw_errors(axes: Axes, runs: Sequence[Run], colours: Sequence[str]) -> Non
     heights = list(accumulate(errors, lambda last, error: max(error, last + top / 18)))
     for (error, step, colour), height in zip(sorted(dots), heights, strict=True):
         axes.plot([step], [error], color=colour, clip_on=False, zorder=3, **DOT)
-        clear = height - fmean(heights) + fmean(errors)  # of the labels above and below
+        clear = height - fmean(heights) + fmean(errors)  # no label covers another
         place: dict[str, Any] = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
         axes.annotate(f"{error:.2f}%", (step, clear), color=colour, annotation_clip=False, **place)
 
@@ -156,15 +155,3 @@ def _render(figure: Figure, kind: str) -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format=kind, dpi=200, metadata=metadata, bbox_inches="tight")
     return file.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Puts a file in place in one step: a reader sees the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

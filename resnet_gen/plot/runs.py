@@ -27,10 +27,10 @@ class Run(NamedTuple):
 
     path: Path
     network: str
-    kind: str  # of the bold curve: test or validation
+    kind: str  # what the bold curve is measured on: test or validation
     bold: Curve
     training: Curve
-    once: Curve  # the single test error, or nothing
+    once: Curve  # a single point, the test error of a run that measured it once; or no point
     rate: Curve
 
 
@@ -71,7 +71,7 @@ def _run(file: Path) -> Run:
     path = file.parent if file.name == METRICS else file
     try:
         network = str(json.loads((path / "results.json").read_text(encoding="utf-8"))["network"])
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):  # none before the end
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):  # written last by a run
         network = path.resolve().name
     test, validation, training, rate = (
         Curve([line["step"] for line in lines if key in line], [x[key] for x in lines if key in x])

@@ -22,19 +22,11 @@ from pydantic_core import PydanticCustomError
 
 from resnet_gen.read.recipe import Recipe, RecipeOverride
 
-MAX_DEPTH = 9998  # 6n+2 with n = 1666; the paper's deepest network has 1202 layers
+MAX_DEPTH = 9998  # n = 1666 in 6n+2; the paper's deepest network has 1202 layers
 DEFAULT_RECIPES = {"cifar": "cifar-paper", "imagenet": "imagenet-paper"}
 CONVOLUTIONS = {"basic": 2, "bottleneck": 3}
-TAKEN_CLASS_NAMES = {  # by the generated files, and by Python; no class name has an underscore
-    *("BasicBlock", "Bottleneck", "ZeroPadShortcut", "Tensor", "F", "Path", "Iterator", "Images"),
-    *("NamedTuple", "NoReturn", "Trainer", "NETWORK", "ITERATIONS", "DROPS", "MOMENTUM"),
-    *("PADDING", "FLIP", "VALIDATION", "Any", "Callable", "Progress", "RANK", "RANKS", "SIZE"),
-    *("DistributedDataParallel", "DataLoader", "Dataset", "Image", "ImageOps", "ExifTags", "T"),
-    *("ImageReadMode", "Sequence", "Sample", "Folder", "Crop", "Crops", "Batch", "Classifier"),
-    *("Views", "BAD", "ArgumentParser", "Namespace", "BatchSampler", "ReduceLROnPlateau"),
-    *("TESTS", "PATIENCE", "COLOUR", "MEAN", "EIGENVALUES", "EIGENVECTORS"),
-    *dir(builtins),
-}
+# Names that a model.py has for its own, and Python's; no class name has an underscore.
+TAKEN_CLASS_NAMES = {"BasicBlock", "Bottleneck", "ZeroPadShortcut", "Tensor", "F", *dir(builtins)}
 
 Block = Literal["basic", "bottleneck"]
 Shortcut = Literal["none", "A", "B", "C"]
@@ -54,7 +46,7 @@ def rule(field: str, message: str, hint: str = "") -> PydanticCustomError:
 
 
 def usable_name(name: str) -> str:
-    """The name, if a folder and a class can have it."""
+    """The name, which a folder and a class must be able to have."""
     hint = "letters, digits and underscores, such as resnet26 or my_net"
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise rule("name", "a name must be a Python identifier: it becomes a class", hint)
@@ -86,7 +78,7 @@ Training = Annotated[
 
 
 class Spec(BaseModel):
-    """What both designs take."""
+    """The keys that both designs take."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=False)
 
@@ -154,8 +146,18 @@ class CifarSpec(Spec):
 
     @property
     def n(self) -> int:
-        """Blocks of each stage."""
+        """The number of blocks in each stage."""
         return (self.depth - 2) // 6
+
+    @property
+    def block(self) -> Block:
+        """The kind of block, of which section 4.2 has one."""
+        return "basic"
+
+    @property
+    def strided_convolution(self) -> int:
+        """Which convolution of a stage's first block strides: the first."""
+        return 1
 
 
 class ImagenetSpec(Spec):
@@ -238,5 +240,16 @@ def canonical(spec: NetworkSpec, recipe: Recipe | None) -> dict[str, Any]:
 
 def sha256(spec: NetworkSpec, recipe: Recipe | None) -> str:
     """Hash of the canonical spec: comments, order and spelled-out defaults do not change it."""
-    text = json.dumps(canonical(spec, recipe), sort_keys=True, ensure_ascii=False)
+    return _hash(canonical(spec, recipe))
+
+
+def network_sha256(spec: NetworkSpec) -> str:
+    """Hash of what the network is: of the canonical spec without its recipe and name."""
+    written = canonical(spec, None)
+    del written["name"]
+    return _hash(written)
+
+
+def _hash(document: dict[str, Any]) -> str:
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from resnet_gen.errors import Failure, Problem
+from resnet_gen.errors import Failure, Problem, did_you_mean
 from resnet_gen.read import library
+from resnet_gen.read.folders import network_files
 from resnet_gen.read.network_spec import (
     CONVOLUTIONS,
     DEFAULT_RECIPES,
@@ -15,83 +20,138 @@ from resnet_gen.read.network_spec import (
     ImagenetSpec,
     usable_name,
 )
+from resnet_gen.read.recipes import training_of
 from resnet_gen.read.validation import validate
 from resnet_gen.read.yaml_source import parse
 
 SCHEMA = "# yaml-language-server: $schema=../schema/network.json\n"
+COMMENTS = {
+    "block": "basic | bottleneck",
+    "blocks": "in conv2_x, conv3_x, conv4_x, conv5_x",
+    "stride_in": "the authors' release has it in conv1x1; conv3x3 is torchvision's v1.5",
+    "classes": "outputs of the last layer",
+    "width": "filters of the first stage; each later stage doubles them",
+    "image_size": "height and width",
+    "image_channels": "3 for colour",
+    "pooling": "padded | ceil: how the max pooling meets the border",
+    "initialisation": "fan_out | fan_in",
+    "zero_padding": "after | both: where option A's zero channels are",
+    "zero_gamma": "each block's last batch norm starts at zero (not in the paper)",
+    "training": "a recipe in specs/recipes/, or a mapping",
+}
+FIRST = ("name", "design", "depth", "block", "blocks", "shortcut", "stride_in")
 
 
-def new_spec(
-    name: str, design: str, depth: int, shortcut: str, block: str | None, blocks: list[int] | None
-) -> str:
-    """The text of a spec for such a network.
+def new_spec(name: str, design: str, depth: int, choices: Mapping[str, Any]) -> str:
+    """The text of a spec for such a network; `choices` are its other keys.
 
     Raises:
         Failure: such a network cannot be, or its name is taken (exit code 2).
     """
+    if design not in DESIGNS:
+        message = f"{design!r} is not one of {', '.join(DESIGNS)}"
+        raise Failure(Problem("design", message, did_you_mean(design, DESIGNS)))
+    others, _ = library.read_networks(network_files().values())
+    _check_name(name, others)
+    values = {"name": name, "design": design, "depth": depth, **choices}
+    values.setdefault("training", DEFAULT_RECIPES[design])
+    if design == "imagenet":
+        values |= _blocks(values, others)
+        values.setdefault("shortcut", "B")
+        if values["block"] == "bottleneck":
+            values.setdefault("stride_in", "conv1x1")
+    else:
+        values.setdefault("shortcut", "A")
+        if {"block", "blocks"} & values.keys():
+            message = "--block and --blocks are for --design imagenet"
+            raise Failure(
+                Problem("usage", message, "section 4.2 derives the blocks from the depth")
+            )
+    text = _written(values)
+    _check(text, design)
+    return text
+
+
+def _check_name(name: str, others: list[library.Entry]) -> None:
     try:
         usable_name(name)
     except PydanticCustomError as error:
         context = error.context or {}
         raise Failure(Problem("name", context["message"], context["hint"])) from None
-    others, _ = library.read_networks(library.network_files().values())
-    if any(entry.name == name for entry in others):
-        hint = "choose another name, or edit that one"
-        raise Failure(Problem("name", f"there is a network called {name} already", hint))
-    if design == "cifar" and (block or blocks):
-        message = "--block and --blocks are for --design imagenet"
-        raise Failure(Problem("usage", message, "section 4.2 derives the blocks from the depth"))
-    training = ("training", DEFAULT_RECIPES[design], "a recipe in specs/recipes/, or a mapping")
-    lines = [("name", name, ""), ("design", design, _design_comment(design))]
-    if design == "imagenet":
-        known = _column(others, depth) if blocks is None else None
-        blocks = blocks or (known.blocks if known else None)
-        fits_basic = blocks is not None and depth == 2 + 2 * sum(blocks)
-        block = block or (known.block if known else "basic" if fits_basic else "bottleneck")
-        if blocks is None:
-            hint = f"say how many stand in each stage, such as --blocks 3,4,6,3 for {depth} layers"
-            message = f"Table 1 has no column of {depth} layers to take its blocks from"
-            raise Failure(Problem("blocks", message, hint))
-        per_block = CONVOLUTIONS.get(block, 3)
-        lines += [
-            ("depth", str(depth), f"{per_block}·({'+'.join(map(str, blocks))})+2"),
-            ("block", block, "basic | bottleneck"),
-            ("blocks", str(blocks), "in conv2_x, conv3_x, conv4_x, conv5_x"),
-            ("shortcut", shortcut, "none | A | B (section 3.3) | C (section 4.1)"),
-        ]
-        if block == "bottleneck":
-            lines.append(
-                ("stride_in", "conv1x1", "the authors' release; conv3x3 is torchvision's v1.5")
-            )
-        lines.append(training)
-    else:
-        n = (depth - 2) // 6
-        lines += [
-            ("depth", str(depth), f"6n+2 with n = {n}"),
-            ("shortcut", shortcut, "none | A | B | C; the paper's is A (section 4.2)"),
-            training,
-        ]
-    width = max(len(f"{key}: {value}") for key, value, _ in lines)
+    taken = [entry.name for entry in others if entry.name.lower() == name.lower()]
+    if taken:
+        message = f"there is a network called {taken[0]} already"
+        if name not in taken:
+            message += f", and a disk that ignores case cannot hold {name} beside it"
+        raise Failure(Problem("name", message, "choose another name, or edit that one"))
+
+
+def _blocks(values: Mapping[str, Any], others: list[library.Entry]) -> dict[str, Any]:
+    """The kind of block and how many stand in each stage, as asked for or as in Table 1."""
+    depth, block = values["depth"], values.get("block")
+    if "blocks" in values:
+        blocks = _counts(values["blocks"])
+        block = block or ("basic" if depth == 2 + 2 * sum(blocks) else "bottleneck")
+        return {"block": block, "blocks": blocks}
+    specs = (entry.spec for entry in others)
+    known = next((s for s in specs if isinstance(s, ImagenetSpec) and s.depth == depth), None)
+    if known is None:
+        hint = f"say how many stand in each stage, such as --blocks 3,4,6,3 for {depth} layers"
+        message = f"Table 1 has no column of {depth} layers to take its blocks from"
+        raise Failure(Problem("blocks", message, hint))
+    return {"block": block or known.block, "blocks": list(known.blocks)}
+
+
+def _counts(text: str) -> list[int]:
+    """A list of numbers: 3,4,6,3 or, as a spec has it, [3, 4, 6, 3]."""
+    inner = re.fullmatch(r"\s*(\[)?([\d\s,]+)(?(1)\])\s*", text)
+    counts = re.split(r"[\s,]+", inner[2].strip(" ,")) if inner else []
+    if not all(count.isdigit() and len(count) < 10 for count in counts) or not counts:
+        message = f"{text!r} is not a list of numbers"
+        raise Failure(Problem("blocks", message, "such as --blocks 3,4,6,3"))
+    return [int(count) for count in counts]
+
+
+def _written(values: Mapping[str, Any]) -> str:
+    """The YAML text, with a key and its comment on each line."""
+    middle = [key for key in values if key not in (*FIRST, "training")]
+    keys = [key for key in (*FIRST, *middle, "training") if key in values]
+    lines = [(f"{key}: {_scalar(values[key])}", _comment(key, values)) for key in keys]
+    width = max(len(line) for line, _ in lines)
     text = SCHEMA if Path("specs/schema/network.json").is_file() else ""
-    for key, value, comment in lines:
-        text += f"{f'{key}: {value}':{width}}   # {comment}".removesuffix("   # ").rstrip() + "\n"
-    _check(text, design)
+    for line, comment in lines:
+        text += f"{line:{width}}   # {comment}\n" if comment else f"{line}\n"
     return text
 
 
-def _design_comment(design: str) -> str:
-    return "Table 1" if design == "imagenet" else "section 4.2: 6n+2 layers"
+def _comment(key: str, values: Mapping[str, Any]) -> str:
+    cifar = values["design"] == "cifar"
+    if key == "design":
+        return "section 4.2: 6n+2 layers" if cifar else "Table 1"
+    if key == "depth":
+        if cifar:
+            return f"6n+2 with n = {(values['depth'] - 2) // 6}"
+        blocks = "+".join(map(str, values["blocks"]))
+        return f"{CONVOLUTIONS.get(values['block'], 3)}·({blocks})+2"
+    if key == "shortcut":
+        paper = "none | A | B | C; the paper's is A (section 4.2)"
+        return paper if cifar else "none | A | B (section 3.3) | C (section 4.1)"
+    return COMMENTS.get(key, "")
 
 
-def _column(entries: list[library.Entry], depth: int) -> ImagenetSpec | None:
-    """A network of that depth to take the blocks from."""
-    specs = (entry.spec for entry in entries)
-    return next((s for s in specs if isinstance(s, ImagenetSpec) and s.depth == depth), None)
+def _scalar(value: Any) -> str:
+    """A value as YAML; words that could be more than a word are quoted."""
+    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z][\w.-]*", value):
+        return json.dumps(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _check(text: str, design: str) -> None:
-    """What the arguments got wrong, without naming a file that is not there yet."""
+    """Raises what the arguments got wrong, without naming a file that is not there yet."""
     document = parse(text, "")
-    _, problems = validate(document, DESIGNS[design], f"a {design} network")
+    other = next(key for key in DESIGNS if key != design)
+    elsewhere = {key: f"it is for --design {other}" for key in DESIGNS[other].model_fields}
+    _, problems = validate(document, DESIGNS[design], f"a {design} network", elsewhere)
+    problems += [p for p in training_of(document, design)[1] if p not in problems]
     if problems:
         raise Failure(Problem(p.rule, p.message, p.hint) for p in problems)

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+EVALUATE_EVERY = {"cifar": 1_000, "imagenet": 5_000}  # iterations; not the paper's choice
+
 Iteration = Annotated[int, Field(ge=1, le=10**9)]
 Iterations = Annotated[Iteration, Field(description="Updates of the weights, in all.")]
 BatchSize = Annotated[int, Field(ge=1, le=10**6, description="Images an iteration.")]

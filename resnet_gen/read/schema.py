@@ -14,7 +14,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """Each schema by its file's stem: network, recipe, table1 ..."""
+    """Every schema by the stem of its file: network, recipe, table1 and so on."""
     discriminated = Annotated[NetworkSpec, Field(discriminator="design")]
     network: TypeAdapter[Any] = TypeAdapter(discriminated)
     one_recipe = Annotated[CifarRecipe | ImagenetRecipe, Field(discriminator="design")]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,11 @@ from resnet_gen.errors import Failure, Problem, quoted
 MAX_BYTES = 64 * 1024  # the paper's largest table needs 4 KiB
 MAX_NESTING = 16
 
-KeyPath = tuple[str | int, ...]  # the way to a value: ("training", "drops", 0)
+SUFFIXES = (".yaml", ".yml")
+PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq", "!")  # mappings and lists
+NO_OBJECTS = "specs hold words, numbers and lists"
+
+KeyPath = tuple[str | int, ...]  # the keys and indices that lead to a value
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,22 @@ class Document:
         return Problem(rule, message, hint, self.label, span.line, span.column, span.width, excerpt)
 
 
+def yaml_files(folder: Path, *, below: bool = False) -> list[Path]:
+    """The YAML files in a folder, or with `below` in its folders too; none where it is missing.
+
+    Files and folders whose names begin with a dot are left out.
+    """
+    found = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.name.startswith("."):
+            continue
+        if path.is_dir() and below and not path.is_symlink():
+            found += yaml_files(path, below=True)
+        elif path.suffix in SUFFIXES and path.is_file():
+            found.append(path)
+    return found
+
+
 def read_text(path: Path, label: str) -> str:
     """The file's text.
 
@@ -55,7 +77,7 @@ def read_text(path: Path, label: str) -> str:
         Failure: it is missing, a folder, unreadable, too large, or not UTF-8 (exit code 2).
     """
     if path.is_dir():
-        files = sorted(p.name for p in path.glob("*.yaml"))
+        files = [p.name for p in yaml_files(path)]
         hint = f"name a file in it, such as {path / files[0]}" if files else "name a YAML file"
         raise Failure(Problem("file", "this is a folder, not a spec", hint, label))
     if path.exists() and not path.is_file():  # a pipe or a device might never end
@@ -64,7 +86,7 @@ def read_text(path: Path, label: str) -> str:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        near = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        near = [p.name for p in yaml_files(path.parent)]
         hint = f"in {path.parent}: {', '.join(near[:6])}" if near else "look at the path"
         raise Failure(Problem("file", "there is no such file", hint, label)) from None
     except OSError as error:
@@ -92,9 +114,9 @@ def parse(text: str, label: str) -> Document:
     """
     document = Document(label, text.splitlines())
     yaml = YAML(typ="safe", pure=True)
+    builder = _Builder(document, yaml, yaml.parse(text))
     try:
-        stream = iter(yaml.parse(text))
-        document.data = _Builder(document, yaml, stream).build()
+        document.data = builder.build()
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         column = error.position - (text.rfind("\n", 0, error.position) + 1) + 1
@@ -105,6 +127,8 @@ def parse(text: str, label: str) -> Document:
         raise Failure(_syntax(document, error)) from None
     except YAMLError as error:
         raise Failure(Problem("syntax", str(error), "", label)) from None
+    except Exception as error:  # the library does not foresee all, such as "\U00110000"
+        raise Failure(_unforeseen(document, builder.last, error)) from None
     return document
 
 
@@ -112,7 +136,14 @@ class _Builder:
     """Turns parser events into data, without ruamel's own composer: no alias is ever expanded."""
 
     def __init__(self, document: Document, yaml: YAML, stream: Any) -> None:
-        self.document, self.yaml, self.stream = document, yaml, stream
+        self.document, self.yaml = document, yaml
+        self.last = Span(1, 1, 1)  # where the last event stands
+        self.stream = self._followed(iter(stream))
+
+    def _followed(self, stream: Any) -> Iterator[Any]:
+        for event in stream:
+            self.last = _span(event)
+            yield event
 
     def build(self) -> Any:
         """The one document of the stream."""
@@ -140,6 +171,9 @@ class _Builder:
         if len(path) >= MAX_NESTING:
             mark = event.start_mark
             raise MarkedYAMLError(None, None, f"nested more than {MAX_NESTING} deep", mark)
+        if event.tag not in (None, *PLAIN_TAGS):
+            message = f"the tag {event.tag} is not allowed in a spec"
+            self._report(event, "syntax", message, NO_OBJECTS)
         if isinstance(event, events.SequenceStartEvent):
             items: list[Any] = []
             while not isinstance(event := next(self.stream), events.SequenceEndEvent):
@@ -167,7 +201,7 @@ class _Builder:
             else:
                 self.document.keys[(*path, key)] = _span(event)
             value = self.node(next(self.stream), (*path, key))
-            if value is None:  # nothing may stand there: then the next line is no place to point at
+            if value is None:  # an empty value stands on the next line, no place to point at
                 self.document.values[(*path, key)] = self.document.keys[(*path, key)]
             if plain:
                 items.setdefault(key, value)
@@ -179,10 +213,10 @@ class _Builder:
         node = ScalarNode(tag, event.value, event.start_mark, event.end_mark)
         try:
             return self.yaml.constructor.construct_object(node)
-        except (MarkedYAMLError, ValueError, KeyError, IndexError):
+        except Exception:  # each type of the library has errors of its own
             kind = str(tag).rpartition(":")[2].lstrip("!")
             message = f"{quoted(event.value)} cannot be read as {kind}"
-            self._report(event, "syntax", message, "specs hold words, numbers and lists")
+            self._report(event, "syntax", message, NO_OBJECTS)
             return None
 
     def _widen(self, path: KeyPath, end: Any) -> None:
@@ -223,3 +257,13 @@ def _syntax(document: Document, error: MarkedYAMLError) -> Problem:
     elif "mapping values are not allowed" in message:
         hint = "one `key: value` a line; quote a text that holds a colon"
     return document.problem(Span(line + 1, column + 1, 1), "syntax", message, hint)
+
+
+def _unforeseen(document: Document, last: Span, error: Exception) -> Problem:
+    """The problem of an error without a place: that of a wrong escape, or of the last event."""
+    for number, line in enumerate(document.lines, start=1):
+        for found in re.finditer(r"\\U([0-9a-fA-F]{8})", line):
+            if int(found[1], 16) > sys.maxunicode:
+                span = Span(number, found.start() + 1, len(found[0]))
+                return document.problem(span, "syntax", f"there is no character U+{found[1]}")
+    return document.problem(last, "syntax", f"this is not YAML: {error}")

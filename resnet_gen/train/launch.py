@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from resnet_gen.errors import Failure, Problem
-from resnet_gen.generate import output, render
+from resnet_gen.generate import origin, render
 from resnet_gen.network.expansion import Network, expand
+from resnet_gen.read.recipes import AnyRecipe
 
 
 class Script(NamedTuple):
-    """A network and its train.py."""
+    """A network, its train.py, and the recipe that this follows."""
 
     network: Network
     path: Path
+    recipe: AnyRecipe
 
 
 def find_script(name: str, out: Path) -> Script:
@@ -29,7 +31,7 @@ def find_script(name: str, out: Path) -> Script:
     Raises:
         Failure: it has none, or it has not been generated (exit code 2).
     """
-    entry, code = output.code_of(name, out)
+    entry, code = origin.code_of(name, out)
     script = code.with_name("train.py")
     if entry.recipe is None:
         channels = entry.spec.image_channels
@@ -37,9 +39,9 @@ def find_script(name: str, out: Path) -> Script:
         raise Failure(Problem("training", message, "its model.py can be imported and trained"))
     for path in (code, script):
         if not path.is_file():
-            hint = f"resnet-gen generate {name}"
+            hint = origin.command(name, entry)
             raise Failure(Problem("file", "there is no such file", hint, path.as_posix()))
-    return Script(expand(entry.spec), script)
+    return Script(expand(entry.spec), script, entry.recipe)
 
 
 def slurm_script(script: Script, arguments: Sequence[str]) -> str:
@@ -57,7 +59,7 @@ def slurm_script(script: Script, arguments: Sequence[str]) -> str:
 
 
 def run(script: Script, arguments: Sequence[str]) -> int:
-    """Runs it; its exit code, 128 and more for a signal."""
+    """Runs the script and returns its exit code, 128 and more for a signal."""
     with subprocess.Popen([sys.executable, str(script.path), *arguments]) as process:
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         while True:

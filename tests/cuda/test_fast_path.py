@@ -14,14 +14,14 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-GENERATED = Path(__file__).resolve().parents[2] / "generated/cifar"
+ROOT = Path(__file__).resolve().parents[2]
+TEN = [str(k) for k in range(10)]
 NO_CUDA = "needs a CUDA device: torch.cuda.is_available() is false"
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason=NO_CUDA),
@@ -31,25 +31,18 @@ CUDA = torch.device("cuda")
 BATCH = 128
 
 
-def load(name: str) -> ModuleType:
-    """A generated train.py, with the model.py beside it."""
-    folder = GENERATED / name
-    spec = importlib.util.spec_from_file_location(f"cuda_{name}", folder / "train.py")
+def load(name: str) -> Any:
+    """The modules of a generated folder, by the one file of resnet-gen that needs nothing else."""
+    path = ROOT / "resnet_gen/generate/loading.py"
+    spec = importlib.util.spec_from_file_location("loading", path)
     assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    sys.modules.pop("model", None)
-    sys.path.insert(0, str(folder))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(folder))
-        sys.modules.pop("model", None)
-    return module
+    loading = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loading)
+    return loading.load_folder(ROOT / "generated/cifar" / name)
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
+def net() -> Any:
     return load("resnet20")
 
 
@@ -63,7 +56,7 @@ def as_main_sets_it() -> Iterator[None]:
         yield
 
 
-def images(script: ModuleType, n: int = 2_000, device: torch.device = CUDA) -> Any:
+def images(net: Any, n: int = 2_000, device: torch.device = CUDA) -> Any:
     """Images that can be told apart: ten patterns in noise."""
     generator = torch.Generator().manual_seed(1)
     labels = torch.arange(n) % 10
@@ -71,20 +64,19 @@ def images(script: ModuleType, n: int = 2_000, device: torch.device = CUDA) -> A
     patterns = patterns.repeat_interleave(8, 2).repeat_interleave(8, 3)  # coarse: crops keep them
     noise = torch.randint(-60, 61, (n, 3, 32, 32), generator=generator)
     pixels = (patterns[labels] + noise).clamp(0, 255).to(torch.uint8)
-    return script.Images(pixels, labels).to(device)
+    return net.data.Images(pixels, labels).to(device)
 
 
 class Run:
     """Some steps of a script: losses and errors of each, and the weights after the last."""
 
-    def __init__(self, script: ModuleType, how: str, precision: str, steps: int = 50) -> None:
+    def __init__(self, net: Any, how: str, precision: str, steps: int = 50) -> None:
         torch.manual_seed(0)
-        data = images(script)
+        data = images(net)
         mean = data.pixels.mean(dim=0, dtype=torch.float32)
-        self.trainer = script.Trainer(10, mean, precision)
+        self.trainer = net.train.Trainer(TEN, mean, precision)
         self.indices = torch.zeros(BATCH, dtype=torch.long, device=CUDA)
-        self.stream = script.batches(len(data.labels), BATCH, 0, CUDA)
-        self.rate = self.trainer.optimizer.param_groups[0]["lr"]
+        self.stream = net.data.batches(len(data.labels), BATCH, 0, CUDA)
         self.data = data
 
         def step() -> None:
@@ -92,8 +84,8 @@ class Run:
 
         self.step: Callable[[], None] = step
         if how != "eager":
-            iterations = script.COMPILE_FROM if how == "compiled" else 0
-            self.step = script.as_cuda_graph(step, self.trainer.model, iterations)
+            iterations = net.fast_step.COMPILE_FROM if how == "compiled" else 0
+            self.step = net.fast_step.as_cuda_graph(step, self.trainer.model, iterations)
         before = torch.zeros(2)
         self.losses, self.errors = [], []
         for k in range(steps):
@@ -106,18 +98,18 @@ class Run:
                 self.halfway = {n: p.clone() for n, p in self.trainer.model.named_parameters()}
 
     def once(self, rate: float) -> None:
-        self.rate.fill_(rate)
+        self.trainer.lr.fill_(rate)
         self.indices.copy_(next(self.stream))
         self.step()
 
 
 @pytest.fixture(scope="module")
-def runs(script: ModuleType) -> Callable[[str, str], Run]:
+def runs(net: Any) -> Callable[[str, str], Run]:
     made: dict[tuple[str, str], Run] = {}
 
     def run(how: str, precision: str) -> Run:
         if (how, precision) not in made:
-            made[how, precision] = Run(script, how, precision)
+            made[how, precision] = Run(net, how, precision)
         return made[how, precision]
 
     return run
@@ -163,18 +155,18 @@ def test_momentum_is_not_begun_anew_by_each_replay(runs: Callable[[str, str], Ru
         assert not torch.allclose(momentum, anew, rtol=1e-2, atol=0)
 
 
-def test_random_crops_are_the_ones_of_eager(script: ModuleType) -> None:
+def test_random_crops_are_the_ones_of_eager(net: Any) -> None:
     """The generator advances with each replay as it does with each step."""
-    data = images(script, BATCH).pixels.float()
+    data = images(net, BATCH).pixels.float()
     crops: dict[str, list[Tensor]] = {"eager": [], "captured": []}
     for how, found in crops.items():
         torch.manual_seed(3)
         kept = torch.zeros_like(data)
 
         def step(kept: Tensor = kept) -> None:
-            kept.copy_(script.augment(data, True))
+            kept.copy_(net.train.augment(data, True))
 
-        call = step if how == "eager" else script.as_cuda_graph(step, nn.Module(), 0)
+        call = step if how == "eager" else net.fast_step.as_cuda_graph(step, nn.Module(), 0)
         for _ in range(8):
             call()
             found.append(kept.clone())
@@ -184,9 +176,9 @@ def test_random_crops_are_the_ones_of_eager(script: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("how", ["eager", "captured", "compiled"])
-def test_no_step_waits_for_the_device(script: ModuleType, how: str) -> None:
+def test_no_step_waits_for_the_device(net: Any, how: str) -> None:
     """Not even at the end of all images, where a new order is drawn."""
-    run = Run(script, how, "bf16", steps=6)
+    run = Run(net, how, "bf16", steps=6)
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -199,15 +191,15 @@ def test_no_step_waits_for_the_device(script: ModuleType, how: str) -> None:
 @pytest.mark.parametrize("name", ["resnet20", "resnet110", "plain20"])
 def test_five_graphs_are_compiled_and_none_for_evaluation(name: str) -> None:
     torch._dynamo.utils.counters.clear()
-    script = load(name)
-    run = Run(script, "compiled", "bf16", steps=5)
+    net = load(name)
+    run = Run(net, "compiled", "bf16", steps=5)
     stats = torch._dynamo.utils.counters["stats"]
     assert stats["unique_graphs"] == 5
     assert 0 <= run.trainer.error(run.data) <= 100
     run.once(0.1)
     assert stats["unique_graphs"] == 5
     names = set(run.trainer.model.state_dict())
-    fresh = script.Trainer(10, run.trainer.mean, "bf16").model
+    fresh = net.train.Trainer(TEN, run.trainer.mean, "bf16").model
     assert names == set(fresh.state_dict()) and not [n for n in names if "_orig_mod" in n]
 
 
@@ -228,29 +220,33 @@ def test_weights_stay_fp32_and_channels_last(runs: Callable[[str, str], Run]) ->
 
 
 def test_the_same_network_has_the_same_error_as_on_the_cpu(
-    script: ModuleType, runs: Callable[[str, str], Run]
+    net: Any, runs: Callable[[str, str], Run]
 ) -> None:
     run = runs("captured", "fp32")
-    cpu = script.Trainer(10, run.trainer.mean.cpu(), "fp32")
+    cpu = net.train.Trainer(TEN, run.trainer.mean.cpu(), "fp32")
     cpu.model.load_state_dict(copy.deepcopy(run.trainer.model.state_dict()))
-    part = script.Images(run.data.pixels[:500], run.data.labels[:500])
+    part = net.data.Images(run.data.pixels[:500], run.data.labels[:500])
     assert abs(run.trainer.error(part) - cpu.error(part.to(torch.device("cpu")))) <= 0.4
 
 
-def test_the_same_order_of_images_as_on_the_cpu(script: ModuleType) -> None:
-    here, there = script.batches(500, 64, 7, CUDA), script.batches(500, 64, 7, torch.device("cpu"))
+def test_the_same_order_of_images_as_on_the_cpu(net: Any) -> None:
+    here, there = (
+        net.data.batches(500, 64, 7, CUDA),
+        net.data.batches(500, 64, 7, torch.device("cpu")),
+    )
     for _ in range(20):
         assert torch.equal(next(here).cpu(), next(there))
 
 
 @pytest.mark.parametrize("flags", [["--eager"], []], ids=["eager", "captured"])
 def test_a_stopped_run_goes_on_from_the_same_point(
-    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str]
+    net: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str]
 ) -> None:
     """Steps, batches, crops and rates are those of an uninterrupted run, up to rounding."""
-    data = images(script, 2_200, torch.device("cpu"))
-    parts = script.split(data, 200)
-    monkeypatch.setattr(script, "load", lambda *_: parts)
+    data = images(net, 2_200, torch.device("cpu"))
+    train, test = net.data.split(data, 200)
+    parts = net.data.Data("folder", TEN, train, None, test)
+    monkeypatch.setattr(net.train, "load", lambda *_: parts)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     whole, parted = tmp_path / "whole", tmp_path / "parted"
 
@@ -258,14 +254,14 @@ def test_a_stopped_run_goes_on_from_the_same_point(
         arguments = ["--data", "patterns", "--iterations", "130", "--out", str(out), *flags, *more]
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
         try:
-            script.main()
+            net.train.main()
         except SystemExit as stop:
             return int(stop.code or 0)
         return 0
 
     try:
         assert run(whole) == 0
-        real, count = script.learning_rate, [0]
+        real, count = net.train.learning_rate, [0]
 
         def stop_in_between(*args: Any) -> float:
             count[0] += 1
@@ -273,9 +269,9 @@ def test_a_stopped_run_goes_on_from_the_same_point(
                 os.kill(os.getpid(), signal.SIGTERM)
             return float(real(*args))
 
-        monkeypatch.setattr(script, "learning_rate", stop_in_between)
+        monkeypatch.setattr(net.train, "learning_rate", stop_in_between)
         assert run(parted) == 143
-        monkeypatch.setattr(script, "learning_rate", real)
+        monkeypatch.setattr(net.train, "learning_rate", real)
         assert run(parted, "--resume") == 0
     finally:
         for number, handler in handlers.items():

@@ -10,15 +10,17 @@ import json
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
 
-GENERATED = Path(__file__).resolve().parents[2] / "generated/imagenet"
+ROOT = Path(__file__).resolve().parents[2]
+GENERATED = ROOT / "generated/imagenet"
 NO_CUDA = "needs a CUDA device: torch.cuda.is_available() is false"
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason=NO_CUDA),
@@ -27,26 +29,15 @@ pytestmark = [
 CUDA = torch.device("cuda")
 
 
-def load(name: str) -> ModuleType:
-    """A generated train.py, with the model.py beside it."""
-    folder = GENERATED / name
-    spec = importlib.util.spec_from_file_location(f"cuda_{name}", folder / "train.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    sys.modules.pop("model", None)
-    sys.path.insert(0, str(folder))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(folder))
-        sys.modules.pop("model", None)
-    return module
-
-
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    return load("resnet18_b")
+def script() -> Any:
+    """The modules of a generated folder, by the one file of resnet-gen that needs nothing else."""
+    path = ROOT / "resnet_gen/generate/loading.py"
+    spec = importlib.util.spec_from_file_location("loading", path)
+    assert spec and spec.loader
+    loading = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loading)
+    return loading.load_folder(GENERATED / "resnet18_b")
 
 
 @pytest.fixture(scope="module")
@@ -73,34 +64,36 @@ def make(root: Path, height: int) -> Path:
     return root
 
 
-def batch(script: ModuleType, folder: Path, decode: str, n: int = 24) -> object:
-    return script.Crops(script.open_folder(folder).train.samples, 0, decode)[range(n)]
+def batch(script: Any, folder: Path, decode: str, n: int = 24) -> Any:
+    args = Namespace(seed=0, decode=decode)
+    samples = script.data.load(folder).train.samples
+    return script.data.Crops(samples, script.train.draw, args)[range(n)]
 
 
 @pytest.mark.filterwarnings("error:the CPU decodes")
 @pytest.mark.parametrize(("height", "at_once"), [(300, 32), (1_500, 5)])
 def test_the_gpu_decodes_what_the_processor_does(
-    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, height: int, at_once: int
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, height: int, at_once: int
 ) -> None:
     """In one part and in several, on the stream of the training and on one beside it."""
-    monkeypatch.setattr(script, "DECODE_AT_ONCE", at_once)
+    monkeypatch.setattr(script.data, "DECODE_AT_ONCE", at_once)
     folder = make(tmp_path, height)
     files, pixels = batch(script, folder, "gpu"), batch(script, folder, "cpu")
     assert len(files.lengths) == 21  # all but the CMYK ones
     for beside in (None, torch.cuda.Stream()):
         for _ in range(3):
-            made = script.decode(files, CUDA, beside).pixels
+            made = script.data.decode(files, CUDA, beside).pixels
             assert made.device.type == "cuda" and made.dtype == torch.uint8
             difference = (made.cpu().float() - pixels.pixels.float()).abs()
             assert difference.flatten(1).mean(dim=1).max() < 4  # of 255: whole pixels here
 
 
-def trained(script: ModuleType, pictures: Path, precision: str, compiled: bool) -> list[float]:
+def trained(script: Any, pictures: Path, precision: str, compiled: bool) -> list[float]:
     """The losses of ten steps."""
     torch.manual_seed(0)
     torch._dynamo.reset()
-    mean = torch.tensor(script.MEAN, device=CUDA)[:, None, None]
-    trainer = script.Trainer(["red", "green", "blue"], mean, precision)
+    mean = torch.tensor(script.train.MEAN, device=CUDA)[:, None, None]
+    trainer = script.train.Trainer(["red", "green", "blue"], mean, precision)
     trainer.optimizer.param_groups[0]["lr"] = 0.01
     if compiled:
         trainer.model.compile(dynamic=False)
@@ -115,7 +108,7 @@ def trained(script: ModuleType, pictures: Path, precision: str, compiled: bool) 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 2e-2), ("bf16", 0.15)])
 def test_the_compiled_step_has_the_losses_of_the_eager_one(
-    script: ModuleType, pictures: Path, precision: str, tolerance: float
+    script: Any, pictures: Path, precision: str, tolerance: float
 ) -> None:
     torch.backends.cudnn.allow_tf32 = False
     eager, compiled = (trained(script, pictures, precision, c) for c in (False, True))

@@ -1,0 +1,84 @@
+"""The process in which a generated file is run: its layers, or what is wrong with it, as JSON.
+
+The run is on torch's meta device, where tensors have a shape and no numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from resnet_gen import files
+from resnet_gen.errors import Failure, Problem
+from resnet_gen.generate.loading import load
+from resnet_gen.network.layers import Layer
+
+WITHOUT_NUMBERS = (
+    "`diff` runs the file on torch's meta device, where tensors have a shape but no numbers, and "
+    "cannot follow what depends on them"
+)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Writes the document, and ends this process without waiting for what the file started."""
+    path, image_channels, image_size, result, time_limit = arguments
+    if hasattr(signal, "alarm"):  # holds even if the process that waits for this one has gone
+        signal.alarm(int(time_limit))
+    document = record_file(Path(path), int(image_channels), int(image_size))
+    files.write(Path(result), json.dumps(document))
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def record_file(path: Path, image_channels: int, image_size: int) -> dict[str, Any]:
+    """`{"layers": [...]}`, or `{"problem": {...}, "exit_code": ...}` where there are none."""
+    try:
+        layers = _layers(path, image_channels, image_size)
+    except Failure as failure:
+        return {"problem": asdict(failure.problems[0]), "exit_code": failure.exit_code}
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        return {"problem": asdict(_broken(path, error)), "exit_code": 2}
+    return {"layers": [asdict(layer) for layer in layers]}
+
+
+def _layers(path: Path, image_channels: int, image_size: int) -> list[Layer]:
+    try:
+        import torch  # noqa: PLC0415  (so that the process that waits need not)
+
+        from resnet_gen.compare.recorder import record  # noqa: PLC0415
+    except ImportError as error:
+        message, hint = f"torch cannot be imported ({error})", "pip install 'resnet-gen[train]'"
+        raise Failure(Problem("torch", message, hint), exit_code=4) from None
+    module = load(path)
+    names: list[str] = list(getattr(module, "__all__", []))
+    if len(names) != 1:
+        message = f"__all__ names {len(names)} classes where a generated file names its network"
+        raise Failure(Problem("code", message, "", path.as_posix()))
+    with torch.device("meta"):
+        model: torch.nn.Module = getattr(module, names[0])()
+        return record(model, torch.empty(2, image_channels, image_size, image_size))
+
+
+def _broken(path: Path, error: BaseException) -> Problem:
+    """Where in the file the error arose, and why where that is not the file's own fault."""
+    message = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    own = path.resolve()
+    lines = [f.lineno or 0 for f in frames if Path(f.filename).resolve() == own]
+    line, column = lines[-1] if lines else 0, 0
+    if isinstance(error, SyntaxError) and Path(error.filename or "").resolve() == own:
+        line, column, message = error.lineno or 0, error.offset or 0, f"no Python: {error.msg}"
+    text = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    excerpt = text[line - 1] if 0 < line <= len(text) else ""
+    indent = len(excerpt) - len(excerpt.lstrip())
+    width = len(excerpt.strip()) if not column else 1
+    column = column or (indent + 1 if line else 0)
+    hint = WITHOUT_NUMBERS if "meta" in message.lower() else ""
+    return Problem("code", message, hint, path.as_posix(), line, column, width, excerpt)

@@ -1,0 +1,25 @@
+"""Writing files whole: a reader sees the old file or the new one, never a part."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+
+def write(path: Path, content: str | bytes, *, replace: bool = True) -> None:
+    """Puts `content` (text as UTF-8) in place in one step, making the folder where it is missing.
+
+    Raises:
+        FileExistsError: there is a file already, and `replace` is false.
+        OSError: the folder cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex[:8]}")
+    try:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        if not replace:
+            path.touch(exist_ok=False)  # claims the name, where renaming would take it from others
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

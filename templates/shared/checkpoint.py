@@ -1,0 +1,217 @@
+"""Checkpoints: written whole, checked before they are read, and resumed only by their own run.
+
+A checkpoint is a dict: what it is of (`network`, and hashes of its spec with and without the
+recipe), what a run that goes on from it must share (`same`), `progress`, and the trainer's state.
+"""
+
+import io
+import math
+import os
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from distributed import fail
+
+COMPILED = "_orig_mod."  # what torch.compile(model) puts before each key
+KEYS = {"network", "spec_sha256", "network_sha256", "same", "progress"}
+KEYS |= {"model", "classes", "mean"}
+
+
+class Stateful(Protocol):
+    """What a checkpoint is made of: all that the next step depends on."""
+
+    @property
+    def model(self) -> nn.Module: ...
+    @property
+    def optimizer(self) -> torch.optim.Optimizer: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@dataclass
+class Progress:
+    """How far a run is; saved with the network, so that a resumed run writes the same lines."""
+
+    step: int = 0  # iterations done
+    line: dict[str, float] = field(default_factory=lambda: {"step": 0})  # last in metrics.jsonl
+    metrics_bytes: int = 0  # size of metrics.jsonl after `line`
+    metrics_crc: int = 0  # its checksum there
+    seconds: float = 0.0  # spent in training up to `line`; evaluations are not timed
+    seconds_since: float = 0.0  # spent in training after `line`
+    best: float | None = None  # the figure that best.pt has
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Ends the run with a sentence where `path` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        fail(f"cannot write {path}: {error.strerror or error}")
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Writes a file in one go: a kill, a crash or a full disk leaves the old one whole."""
+    part = path.with_name(path.name + ".part")
+    with writing(path):
+        try:
+            with part.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def lock(file: IO[bytes]) -> bool:
+    """Whether this process alone may write the file; a kill leaves no lock behind.
+
+    A POSIX record lock, since workers that are forked do not inherit it. Where the system or the
+    disk has none, every process may.
+    """
+    try:
+        import fcntl
+    except ImportError:  # on Windows
+        return True
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def save(
+    path: Path, of: Mapping[str, object], progress: Progress, state: Mapping[str, Any]
+) -> None:
+    """Writes a checkpoint of the network and run that `of` names."""
+    versions = {"torch": str(torch.__version__), "python": sys.version.split()[0]}
+    content = io.BytesIO()
+    torch.save({**of, "versions": versions, "progress": asdict(progress), **state}, content)
+    replace(path, content.getvalue())
+
+
+def is_finite(state: object) -> bool:
+    """Whether all floating-point numbers in the tensors of a state are."""
+    if isinstance(state, Tensor):
+        return not state.is_floating_point() or bool(state.isfinite().all())
+    if isinstance(state, Mapping):
+        return all(is_finite(value) for value in state.values())
+    return all(map(is_finite, state)) if isinstance(state, (list, tuple)) else True
+
+
+def read(path: Path, device: torch.device) -> Any:
+    """What torch.save has written, once the checksums in the file are found to be right."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            marked = (file.filename for file in archive.infolist() if file.external_attr)
+            damaged = archive.testzip() or next(marked, None)  # one bit there says "a folder"
+    except Exception as error:  # zipfile too raises many kinds
+        reason = error.strerror if isinstance(error, OSError) else "it is damaged, or no checkpoint"
+        fail(f"{path} cannot be read: {reason}")
+    if damaged:
+        fail(f"{path} is damaged, in its part {damaged}")
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # and torch.load
+        fail(f"{path} cannot be read: {first_line(error)}")
+
+
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """A checkpoint that a script of this version has written."""
+    checkpoint = read(path, device)
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("network"), str):
+        fail(f"{path} is no checkpoint of a network that resnet-gen generated")
+    if missing := KEYS - checkpoint.keys():
+        lacking = ", ".join(sorted(missing))
+        fail(
+            f"{path} is of {checkpoint['network']}, but lacks {lacking}: it was written or changed "
+            "by something else; a checkpoint of another version's script is resumed by that script"
+        )
+    classes, progress = checkpoint["classes"], checkpoint["progress"]
+    if not isinstance(progress, dict) or not isinstance(progress.get("step"), int):
+        fail(f"{path} does not say at which step it was written")
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        fail(f"{path} does not have the names of classes")
+    return checkpoint
+
+
+def require_network(path: Path, checkpoint: dict[str, Any], network_sha256: str) -> None:
+    """Ends the run where the checkpoint is of another network, though its keys may be the same."""
+    if checkpoint["network_sha256"] != network_sha256:
+        fail(f"{path} is of another network: {checkpoint['network']} by another spec than this one")
+
+
+def load_model(model: nn.Module, state: object, path: Path) -> None:
+    """Puts the weights of a checkpoint into the model: all of them, of the same shapes."""
+    if not isinstance(state, Mapping) or not all(isinstance(key, str) for key in state):
+        fail(f"{path} has no weights by their names")
+    if any(key.startswith(COMPILED) for key in state):
+        fail(f"{path} is of a compiled model: take {COMPILED!r} off the beginning of its keys")
+    own = model.state_dict()
+    if own.keys() != state.keys():
+        lacking, added = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+        named = [f"it lacks {key}" for key in lacking[:1]] + [f"it has {key}" for key in added[:1]]
+        fail(f"{path} does not have this network's weights: {', '.join(named)}")
+    for key, value in own.items():
+        if not isinstance(state[key], Tensor) or state[key].shape != value.shape:
+            shape = tuple(getattr(state[key], "shape", ()))
+            fail(f"{path} has {key} of shape {shape}, where this network's is {tuple(value.shape)}")
+    model.load_state_dict(state)
+
+
+def compare(path: Path, had: Mapping[str, object], has: Mapping[str, object]) -> None:
+    """Ends the run where it has not what the checkpoint's had, and names what differs."""
+    if had["network"] != has["network"] or had["spec_sha256"] != has["spec_sha256"]:
+        fail(f"{path} is of {had['network']} by another spec than this {has['network']} has")
+    before, now = had["same"], has["same"]
+    if not isinstance(before, Mapping) or not isinstance(now, Mapping):
+        fail(f"{path} does not say which run it is of")
+    for key in {**before, **now}:
+        one, other = before.get(key, "nothing"), now.get(key, "nothing")
+        if repr(one) != repr(other):
+            fail(f"{path} is of a run with {key} {one}, not {other}")
+
+
+def restore(path: Path, trainer: Stateful, checkpoint: dict[str, Any]) -> Progress:
+    """Puts the trainer back where the checkpoint was made, and returns how far that is."""
+    load_model(trainer.model, checkpoint["model"], path)
+    try:
+        trainer.load_state_dict(checkpoint)
+        for weight, state in trainer.optimizer.state.items():
+            if state["momentum_buffer"].shape != weight.shape:
+                raise ValueError("its momentum is not of the weights' shapes")
+        progress = Progress(**checkpoint["progress"])
+        if not math.isfinite(progress.step + progress.metrics_bytes + progress.line["step"]):
+            raise ValueError("its progress is no number")
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else first_line(error)
+        fail(f"{path} cannot be resumed: {reason}")
+    return progress
+
+
+def cut_metrics(file: IO[bytes], path: Path, progress: Progress) -> None:
+    """Takes away the lines that came after the checkpoint; those before must be as it left them."""
+    file.seek(0)
+    kept = file.read(progress.metrics_bytes)
+    if len(kept) < progress.metrics_bytes or zlib.crc32(kept) != progress.metrics_crc:
+        fail(f"{path} is not as it was when the checkpoint beside it was written")
+    file.truncate(progress.metrics_bytes)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, on one line."""
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,372 @@
+"""What any training run needs and no paper mentions: flags, figures, the live line, results.
+
+A run lives in its folder --out:
+
+    metrics.jsonl   a line of figures every 50 steps
+    checkpoint.pt   all that --resume needs, written at each evaluation and at a signal
+    best.pt         the same, at the best validation so far
+    results.json    written at the end
+"""
+
+import argparse
+import datetime
+import json
+import math
+import os
+import sys
+import time
+import zlib
+from argparse import SUPPRESS, ArgumentParser, Namespace
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import torch
+
+import checkpoint as checkpoints
+from checkpoint import Progress, is_finite, replace, writing
+from distributed import LOCAL_RANK, RANK, RANKS, Signals, fail, gathered, note
+
+LOG_EVERY = 50  # steps between lines of metrics.jsonl; only there is the device waited for
+
+
+class Trainer(checkpoints.Stateful, Protocol):
+    """What train.py trains, and the figures that it is judged by."""
+
+    @property
+    def best_by(self) -> tuple[str, str]:
+        """The figure that best.pt is chosen by, and whether the "least" or "greatest" is best."""
+        ...
+
+    def figures(self, steps: int) -> dict[str, float]:
+        """Means of the last `steps` steps, to be logged; waits for the device."""
+        ...
+
+    def rate(self) -> float:
+        """The learning rate of the last step, as it was applied."""
+        ...
+
+
+class Run:
+    """A run in --out: its steps, and what is written after each."""
+
+    metrics: IO[bytes]
+
+    def __init__(self, args: Namespace) -> None:
+        self.args, self.folder = args, Path(args.out)
+        self.progress = Progress()
+        self.logging = self.evaluating = self.finishing = False  # what follows the current step
+        self.started: float | None = None  # when the clock was, while training goes on
+        self._require_an_empty_folder()
+
+    def open(self, trainer: Trainer, of: dict[str, str], same: Mapping[str, object]) -> None:
+        """Takes the folder, and with --resume goes on from its checkpoint.
+
+        `of` says which network this is, `same` what else a checkpoint has to share with this run.
+        """
+        self.trainer, self.of = trainer, {**of, "same": dict(same)}
+        path = self.folder / "metrics.jsonl" if RANK == 0 else Path(os.devnull)
+        with writing(path):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.metrics = path.open("ab+")
+        if RANK == 0 and not checkpoints.lock(self.metrics):
+            fail(f"another process is training into {self.folder}: name another --out")
+        self._require_an_empty_folder()
+        if self.args.resume:
+            self._resume()
+        elif RANK == 0:
+            self.metrics.truncate(0)
+        self.board = tensorboard(self.folder, self.progress.step) if self.args.tensorboard else None
+
+    def steps(self, evaluate_every: int) -> Iterator[int]:
+        """The steps that are left, counted from 0; a signal ends them, with a checkpoint."""
+        progress, iterations = self.progress, self.args.iterations
+        every, signals = evaluation_interval(evaluate_every, iterations), Signals()
+        with self.metrics:
+            while progress.step < iterations:
+                if progress.step + 1 == min(every, iterations):
+                    # Otherwise a kill in the first validation leaves best.pt and nothing to resume.
+                    self.save("checkpoint.pt")
+                self.started = self.started or time.perf_counter()
+                progress.step += 1
+                self.finishing = progress.step == iterations
+                self.evaluating = self.finishing or progress.step % every == 0
+                self.logging = self.evaluating or progress.step % LOG_EVERY == 0
+                yield progress.step - 1
+                number = signals.agreed()
+                if self.evaluating or number:
+                    self.save("checkpoint.pt")
+                if number and not self.finishing:
+                    fail(f"stopped at step {progress.step:,}; --resume goes on", 128 + number)
+
+    def figures(self) -> dict[str, float]:
+        """The next line of metrics.jsonl; ends a run that has diverged before it is evaluated."""
+        progress = self.progress
+        steps = progress.step - int(progress.line["step"])
+        means = self.trainer.figures(steps)
+        self._stop_clock()
+        if not math.isfinite(means["loss"]):
+            fail(f"training diverged: the loss is {means['loss']} at step {progress.step:,}", 1)
+        if self.evaluating:
+            self._require_finite(self.trainer.state_dict())
+        per_second = steps * self.args.batch_size / progress.seconds_since
+        rate = round(self.trainer.rate(), 7)
+        return {
+            "step": progress.step,
+            "lr": rate,
+            **means,
+            "images_per_second": round(per_second, 1),
+        }
+
+    def log(self, line: dict[str, float]) -> None:
+        """Writes and shows the line, and saves best.pt where its validation is the best so far."""
+        progress, text = self.progress, json.dumps(line).encode() + b"\n"
+        with writing(self.folder / "metrics.jsonl"):
+            self.metrics.write(text)
+            self.metrics.flush()
+            if self.board:
+                for key in line.keys() - {"step"}:
+                    self.board.add_scalar(key, line[key], progress.step)
+                self.board.flush()
+        progress.line, progress.metrics_bytes = line, self.metrics.tell()
+        progress.metrics_crc = zlib.crc32(text, progress.metrics_crc)
+        progress.seconds, progress.seconds_since = progress.seconds + progress.seconds_since, 0.0
+        self._show(line)
+        key, which = self.trainer.best_by
+        value, best = line.get(key), progress.best
+        if value is not None and (
+            best is None or (value < best if which == "least" else value > best)
+        ):
+            progress.best = value
+            self.save("best.pt")
+
+    def save(self, name: str) -> None:
+        """Writes a checkpoint; its step tells the place in the stream of batches."""
+        state = self.trainer.state_dict()  # on all ranks, since it may sum over them
+        self._stop_clock()
+        self._require_finite(state)
+        if RANK == 0:
+            checkpoints.save(self.folder / name, self.of, self.progress, state)
+
+    def finish(self, **more: object) -> None:
+        """Writes results.json: what was run, what came out, and `more`."""
+        progress, args = self.progress, self.args
+        key, _ = self.trainer.best_by
+        tested = {name: value for name, value in progress.line.items() if name.startswith("test_")}
+        results = {
+            "network": self.of["network"],
+            "data": args.data,
+            "iterations": args.iterations,
+            "batch_size": args.batch_size,
+            "seed": args.seed,
+            "precision": args.precision,
+            **tested,
+            f"best_{key}": progress.best,
+            **more,
+            "ranks": RANKS,
+            "seconds": round(progress.seconds, 1),
+            "images_per_second": round(args.iterations * args.batch_size / progress.seconds, 1),
+            "peak_memory_gib": round(peak_memory(args.device), 2),
+            "device": device_name(args.device),
+            "spec_sha256": self.of["spec_sha256"],
+            "torch": str(torch.__version__),
+        }
+        if RANK == 0:
+            path = self.folder / "results.json"
+            replace(path, json.dumps(results, indent=2, default=str).encode() + b"\n")
+            print(f"{', '.join(words(*item) for item in tested.items())}, written to {path}")
+
+    def _require_an_empty_folder(self) -> None:
+        names = ("metrics.jsonl", "checkpoint.pt", "best.pt", "results.json")
+        holds = any((self.folder / n).is_file() and (self.folder / n).stat().st_size for n in names)
+        if RANK == 0 and holds and not self.args.resume:
+            fail(f"{self.folder} holds a run already: go on with --resume, or name another --out")
+
+    def _require_finite(self, state: dict[str, Any]) -> None:
+        if not is_finite(state):
+            step = f"{self.progress.step:,}"
+            fail(f"training diverged: weights or losses are not finite after step {step}", 1)
+
+    def _resume(self) -> None:
+        """Goes on from checkpoint.pt; before there was one, a restart begins at step 0."""
+        path, metrics = self.folder / "checkpoint.pt", self.folder / "metrics.jsonl"
+        if not gathered(path.exists())[0]:
+            self._require_nothing_to_lose()
+            note(f"no {path} yet: starting at step 0")
+            if RANK == 0:
+                self.metrics.truncate(0)
+            return
+        checkpoint = checkpoints.read_checkpoint(path, self.args.device)
+        checkpoints.compare(path, checkpoint, self.of)
+        self.progress = checkpoints.restore(path, self.trainer, checkpoint)
+        if RANK == 0:
+            checkpoints.cut_metrics(self.metrics, metrics, self.progress)
+        note(f"resuming at step {self.progress.step:,}")
+
+    def _require_nothing_to_lose(self) -> None:
+        if RANK > 0:
+            return
+        self.metrics.seek(0)
+        key, _ = self.trainer.best_by
+        validated = f'"{key}"'.encode() in self.metrics.read()
+        left = [name for name in ("best.pt", "results.json") if (self.folder / name).exists()]
+        if validated or left:
+            has = " and ".join([*left, *["validations in metrics.jsonl"] * validated])
+            instead = "name another --out, or delete what is there to begin anew"
+            fail(f"{self.folder} has {has}, but no checkpoint.pt to resume from: {instead}")
+
+    def _stop_clock(self) -> None:
+        """Counts the time since the clock was started: evaluating and saving are not timed."""
+        if self.started:
+            self.progress.seconds_since += time.perf_counter() - self.started
+        self.started = None
+
+    def _show(self, line: dict[str, float]) -> None:
+        """Prints a line that stays at each evaluation; a terminal has one below that changes."""
+        live = sys.stderr.isatty()
+        if RANK > 0 or not (live or self.evaluating):
+            return
+        progress, args = self.progress, self.args
+        left = progress.seconds / progress.step * (args.iterations - progress.step)
+        text = "  ".join(
+            [
+                f"step {progress.step:,}/{args.iterations:,}",
+                *(words(key, value) for key, value in line.items() if key != "step"),
+                f"{peak_memory(args.device):.1f} GiB",
+                f"{datetime.timedelta(seconds=round(left))} left",
+            ]
+        )
+        clear_line = "\r\x1b[2K" if live else ""
+        end = "\n" if self.evaluating else ""
+        print(clear_line + text, end=end, file=sys.stderr, flush=True)
+
+
+def words(key: str, value: float) -> str:
+    """A figure as a person reads it: `train error 4.1%`."""
+    if key == "images_per_second":
+        return f"{value:,.0f} images/s"
+    if key.endswith("_error"):
+        return f"{key.replace('_', ' ')} {value:.2f}%"
+    return f"{key.replace('_', ' ')} {value:.4g}"
+
+
+def evaluation_interval(every: int, iterations: int) -> int:
+    """Steps between evaluations: a run has ten of them at least, if it is long enough."""
+    return min(every, max(1, iterations // 10))
+
+
+def peak_memory(device: torch.device) -> float:
+    """The most memory so far in GiB, of the GPU or else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved() / 2**30
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return 0.0
+    unit = 1 if sys.platform == "darwin" else 1_024  # bytes there, KiB on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+def device_name(device: torch.device) -> str:
+    """The name of the GPU, or cpu or mps."""
+    return torch.cuda.get_device_name() if device.type == "cuda" else device.type
+
+
+def tensorboard(out: Path, step: int) -> Any:
+    """Writes the figures of metrics.jsonl for TensorBoard too."""
+    if RANK > 0:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        fail("--tensorboard needs TensorBoard: pip install tensorboard", exit_code=4)
+    return SummaryWriter(out, purge_step=step + 1)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device that was asked for; `auto` is the fastest one here."""
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if name == "auto":
+        name = "cuda" if cuda else "mps" if mps else "cpu"
+    if not {"cuda": cuda, "mps": mps, "cpu": True}[name]:
+        fail(f"there is no {name} device here", exit_code=4)
+    if name == "cuda":
+        if torch.cuda.device_count() <= LOCAL_RANK:
+            fail(f"there are {torch.cuda.device_count()} GPUs here, fewer than ranks", exit_code=4)
+        torch.cuda.set_device(LOCAL_RANK)
+    return torch.device(name)
+
+
+def pick_precision(name: str, device: torch.device) -> str:
+    """The precision that was asked for; `auto` is bf16 where the hardware has instructions."""
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    if device.type == "cpu" and (cpu_has("avx512_bf16") or cpu_has("amx_bf16")):
+        return "bf16"
+    return "fp32"
+
+
+def cpu_has(instructions: str) -> bool:
+    """Whether the processor has them, as far as this version of torch can tell."""
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get(instructions))
+
+
+class SetElsewhere(argparse.Action):
+    """A flag that many training scripts have: ends with a sentence on where it is set here."""
+
+    def __call__(self, parser: ArgumentParser, _: Namespace, __: object, flag: Any = None) -> None:
+        parser.error(f"{flag}: {self.const}")
+
+
+def flags(about: str, network: str, iterations: int, batch_size: int) -> ArgumentParser:
+    """The flags of every training script; train.py adds its own. `about` begins --help."""
+    raw = argparse.RawDescriptionHelpFormatter
+    # Without the usage, which only repeats the options, --help begins with commands to copy.
+    parser = ArgumentParser(
+        usage=SUPPRESS, description=about, formatter_class=raw, allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("--out", type=Path, help=f"folder that the run is written into; default: runs/{network}")
+    add("--device", choices=["auto", "cpu", "cuda", "mps"], help="auto, the default: the fastest")
+    add(
+        "--precision",
+        choices=["auto", "fp32", "bf16"],
+        help="auto, the default: bf16 if it is fast",
+    )
+    add("--iterations", type=int, help=f"updates of the weights; default: {iterations:,}")
+    add(
+        "--batch-size", type=int, help=f"images an iteration, of all ranks; default: {batch_size:,}"
+    )
+    add("--seed", type=int, help="seed of weights, order of images and augmentation; default: 0")
+    add("--eager", action="store_true", help="no CUDA graph, no compiling: one kernel at a time")
+    add("--resume", action="store_true", help="go on from OUT/checkpoint.pt, if it is there")
+    add("--tensorboard", action="store_true", help="write the figures for TensorBoard too")
+    parser.set_defaults(out=Path("runs", network), device="auto", precision="auto", seed=0)
+    parser.set_defaults(iterations=iterations, batch_size=batch_size)
+    where = "in the recipe at the top of train.py, or under `training` in the network's spec"
+    for names, constant in {
+        ("--lr", "--learning-rate"): "LEARNING_RATE",
+        ("--momentum",): "MOMENTUM",
+        ("--weight-decay", "--wd"): "WEIGHT_DECAY",
+    }.items():
+        add(*names, nargs="?", action=SetElsewhere, const=f"set {constant} {where}", help=SUPPRESS)
+    epochs = (
+        "the paper counts iterations, not epochs: --iterations is epochs × images / --batch-size"
+    )
+    add("--epochs", nargs="?", action=SetElsewhere, const=epochs, help=SUPPRESS)
+    return parser
+
+
+def parse(parser: ArgumentParser) -> Namespace:
+    """The arguments, with device and precision decided."""
+    args = parser.parse_args()
+    if min(args.iterations, args.batch_size) < 1 or not 0 <= args.seed < 2**32:
+        parser.error("--iterations and --batch-size must be at least 1, --seed 0 to 2**32 - 1")
+    if args.batch_size % RANKS:
+        parser.error(f"--batch-size {args.batch_size} cannot be shared among {RANKS} ranks")
+    args.device = pick_device(args.device)
+    args.precision = pick_precision(args.precision, args.device)
+    return args
