@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 from argparse import Namespace
@@ -14,12 +15,13 @@ import torch
 from PIL import Image
 
 import photographs
+from one_network import FILES, NET, SPEC_PATH, write_spec
 from resnet_gen.cli import main as command_line
 from resnet_gen.compare import measure, recording
+from resnet_gen.generate import render
 from resnet_gen.generate.loading import load
-from resnet_gen.generate.render import render
 from resnet_gen.paper import tables
-from resnet_gen.read import library
+from resnet_gen.read import folders, library
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = sorted(
@@ -113,7 +115,7 @@ def generate_tiny(root: Path, name: str = "tiny", more: str = "", blocks: int = 
     """A network of Table 1's shape for images of 64×64, with its train.py; its folder."""
     spec = root / f"{name}.yaml"
     spec.write_text(TINY.format(name=name, depth=2 + 8 * blocks, blocks=[blocks] * 4) + more)
-    for path, rendered in render([library.read_network(spec)]).items():
+    for path, rendered in render.render([library.read_network(spec)]).items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(rendered.text)
     return root / "imagenet" / name
@@ -139,3 +141,33 @@ def image_folder(root: Path, parts: tuple[str, ...] = ("train", "val")) -> Path:
                 colour = (40 * index, 255 * k, 100)
                 Image.new("RGB", (40, 24), colour).save(root / part / name / f"{index}.png")
     return root
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package's specs without a network, so that --all means the user's own."""
+    folder = tmp_path_factory.mktemp("package") / "specs"
+    for name in ("recipes", "paper"):
+        shutil.copytree(ROOT / "specs" / name, folder / name)
+    return folder
+
+
+@pytest.fixture
+def house(project: Path, shipped: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project without networks, in which nothing is formatted: that takes ruff's time."""
+    real = folders.package_folder
+    monkeypatch.setattr(
+        folders, "package_folder", lambda name: shipped if name == "specs" else real(name)
+    )
+    monkeypatch.setattr(render, "clean", lambda texts: texts)
+    return project
+
+
+@pytest.fixture
+def net(house: Path, cli: Callable) -> Path:
+    """A project with one network, generated."""
+    write_spec(SPEC_PATH)
+    assert cli("generate", "--all").code == 0
+    assert sorted(path.name for path in NET.iterdir()) == FILES
+    assert cli("generate", "--all", "--check") == (0, "", "")
+    return house

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from conftest import NAMES, ROOT, folder
+from conftest import NAMES, ROOT
 from resnet_gen.read import library
-from resnet_gen.read.schema import schemas
 
 COMMANDS = [
     *("new", "check", "list", "show", "generate", "diff", "train", "plot", "schema", "doctor"),
@@ -110,7 +109,6 @@ def test_json_is_one_document_also_for_a_failure(cli: Callable) -> None:
 
 
 def test_a_bug_is_3(cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    from resnet_gen.read import library
 
     monkeypatch.setattr(library, "all_networks", lambda: 1 / 0)
     code, _, err = cli("list")
@@ -118,7 +116,6 @@ def test_a_bug_is_3(cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_interrupted_is_130(cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    from resnet_gen.read import library
 
     def interrupt() -> None:
         raise KeyboardInterrupt
@@ -244,73 +241,6 @@ def test_the_totals_of_the_shown_table_are_sums_of_its_rows(cli: Callable) -> No
         assert [sum(column) for column in zip(*figures, strict=True)] == totals
 
 
-def test_new_takes_what_a_spec_has(cli: Callable, project: Path) -> None:
-    basic = ("new", "small", "--design", "imagenet", "--depth", "18", "--blocks", "[2, 2, 2,2]")
-    sizes = ("--width", "32", "--classes", "200", "--image-size", "64", "--image-channels", "3")
-    assert cli(*basic, *sizes, "--pooling", "ceil", "--zero-gamma").code == 0
-    made = library.network("small").spec
-    assert made.block == "basic" and made.blocks == [2, 2, 2, 2] and made.zero_gamma
-    assert (made.width, made.classes, made.image_size) == (32, 200, 64)
-    assert made.pooling == "ceil"
-    lines = (project / "specs/imagenet/small.yaml").read_text().splitlines()
-    assert len({line.index("#") for line in lines if "#" in line}) == 1
-    other = ("new", "other", "--design", "cifar", "--depth", "20", "--zero-padding", "both")
-    assert cli(*other, "--training", "cifar-paper-warmup", "--initialisation", "fan_in").code == 0
-    entry = library.network("other")
-    assert entry.recipe and entry.recipe.name == "cifar-paper-warmup"
-    assert (entry.spec.zero_padding, entry.spec.initialisation) == ("both", "fan_in")
-
-
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        (("--pooling", "ceil"), "`pooling` is not a key of a cifar network|--design imagenet"),
-        (("--blocks", "3,3,3"), "--block and --blocks are for --design imagenet"),
-        (("--width", "0"), "0 is too small"),
-        (("--shortcut", "A # B"), '"A # B" is not one of'),
-        (("--training", "cifar-papr"), "did you mean `cifar-paper`?"),
-        (("--training", "imagenet-paper"), "of the imagenet design"),
-        (("--training", "x: [y]"), "there is no recipe called"),
-    ],
-)
-def test_new_says_what_cannot_be(more: tuple, words: str, cli: Callable, project: Path) -> None:
-    code, out, err = cli("new", "net", "--design", "cifar", "--depth", "20", *more)
-    assert code == 2 and not out and not (project / "specs").exists()
-    assert all(word in err for word in words.split("|"))
-
-
-@pytest.mark.parametrize("blocks", ["", "[2,2,2,2", "2,2,2,2]", "2;2", "a", ",", "9" * 5000])
-def test_blocks_that_are_no_list(blocks: str, cli: Callable, project: Path) -> None:
-    code, _, err = cli("new", "n", "--design", "imagenet", "--depth", "18", "--blocks", blocks)
-    assert code == 2 and "is not a list of numbers" in err and "Traceback" not in err
-
-
-def test_new_writes_a_spec_that_is_right(cli: Callable, project: Path) -> None:
-    code, out, _ = cli("new", "resnet26", "--design", "cifar", "--depth", "26")
-    assert (code, out) == (0, "specs/cifar/resnet26.yaml\n")
-    text = (project / "specs/cifar/resnet26.yaml").read_text()
-    assert "# 6n+2 with n = 4" in text
-    assert cli("check") == (0, "", "")
-    arguments = (
-        "new",
-        "resnet200",
-        "--design",
-        "imagenet",
-        "--depth",
-        "200",
-        "--blocks",
-        "3,24,36,3",
-    )
-    assert cli(*arguments).code == 0
-    assert cli("new", "net50", "--design", "imagenet", "--depth", "50").code == 0
-    assert cli("check") == (0, "", "")
-    shown = json.loads(cli("show", "net50", "--json").out)
-    assert shown["parameters"] == 25_557_032
-    before = (project / "specs/cifar/resnet26.yaml").read_text()
-    assert cli("new", "resnet26", "--design", "cifar", "--depth", "32").code == 2
-    assert (project / "specs/cifar/resnet26.yaml").read_text() == before
-
-
 def test_train_hands_its_arguments_and_its_exit_code_on(cli: Callable, capfd: object) -> None:
     code, out, _ = cli("train", "resnet20", "--", "--help")
     assert code == 0 and "--batch-size" in out
@@ -329,6 +259,31 @@ def test_train_ends_with_its_script(tmp_path: Path) -> None:
     _, told = process.communicate(timeout=60)
     assert process.returncode == 143 and "stopped at step" in told
     assert (tmp_path / "checkpoint.pt").exists()
+
+
+SLOW_TORCH = """
+import sys, time
+print("importing", file=sys.stderr, flush=True)
+time.sleep(60)
+"""
+
+
+def test_ctrl_c_while_the_script_imports_torch_is_quiet(tmp_path: Path) -> None:
+    """As a terminal sends it: to `resnet-gen train` and to the script that it started."""
+    (tmp_path / "torch.py").write_text(SLOW_TORCH)
+    command = [sys.executable, "-m", "resnet_gen", "train", "resnet20", "--", "--data", "digits"]
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    with subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": path},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr and process.stderr.readline() == "importing\n"
+        os.killpg(process.pid, signal.SIGINT)
+        told = process.stderr.read()
+    assert (process.returncode, told) == (130, "")
 
 
 def test_doctor(cli: Callable) -> None:
@@ -353,54 +308,9 @@ def test_doctor_says_what_is_missing(cli: Callable, monkeypatch: pytest.MonkeyPa
     assert code == 4 and "pip install 'resnet-gen[train]'" in out
 
 
-def test_schemas_are_committed_as_they_are(cli: Callable, project: Path) -> None:
-    assert cli("schema", "--out", "made").code == 0
-    made = {path.name: path.read_text() for path in (project / "made").iterdir()}
-    committed = {path.name: path.read_text() for path in (ROOT / "specs/schema").iterdir()}
-    assert made == committed
-
-
-def test_every_file_fits_the_schema_that_it_names() -> None:
-    """By a validator that knows nothing of the models; and a wrong file does not."""
-    found = schemas()
-    for path in (ROOT / "specs").rglob("*.yaml"):
-        first, *_ = path.read_text().splitlines()
-        name = first.removeprefix("# yaml-language-server: $schema=../schema/").removesuffix(
-            ".json"
-        )
-        data = YAML(typ="safe", pure=True).load(path.read_text())
-        jsonschema.Draft202012Validator(found[name]).validate(data)
-        with pytest.raises(jsonschema.ValidationError):
-            jsonschema.Draft202012Validator(found[name]).validate({**data, "unknown": 1})
-
-
 def test_no_color_is_honoured(cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.delenv("NO_COLOR")
     assert "\x1b[" in cli("diff", "resnet50_v1_5").out
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[3" not in cli("diff", "resnet50_v1_5").out
-
-
-@pytest.mark.parametrize(
-    ("table", "text", "replacement"),
-    [
-        ("table1", "layer_name: conv1\n", "layer_name: conv9\n"),
-        ("table1", "7×7, 64, stride 2", "7×7"),
-        ("table6", "method: ResNet", "method: Net"),
-        ("table6", 'layers: "20"', 'layers: "20.5"'),
-    ],
-)
-def test_an_own_copy_of_a_table_that_cannot_be_used(
-    table: str, text: str, replacement: str, cli: Callable, project: Path
-) -> None:
-    own = project / f"specs/paper/{table}.yaml"
-    own.parent.mkdir(parents=True)
-    shipped = (ROOT / f"specs/paper/{table}.yaml").read_text()
-    assert text in shipped
-    own.write_text(shipped.replace(text, replacement))
-    network = "resnet34_b" if table == "table1" else "resnet20"
-    shutil.copytree(folder(network), project / network)
-    for arguments in (("check",), ("diff", project / network)):
-        code, _, err = cli(*arguments)
-        assert code == 2 and f"specs/paper/{table}.yaml:" in err and "Traceback" not in err

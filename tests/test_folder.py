@@ -99,12 +99,27 @@ def test_what_a_folder_has_instead_is_said(net: Any, tmp_path: Path, capsys: Cap
     assert said == f"{takes}; there is neither a folder {tmp_path}/none nor none from here"
 
 
-def test_a_test_folder_without_classes_is_no_obstacle(net: Any, pets: Path) -> None:
+def test_a_test_folder_without_classes_is_no_obstacle(
+    net: Any, pets: Path, capsys: Capture
+) -> None:
     """ImageNet's own test/ is one."""
     (pets / "test").mkdir()
     Image.new("RGB", (40, 24)).save(pets / "test/1.png")
     data = net.data.load(str(pets), Path(), SHAPE)
     assert data.validation is None and len(data.test.labels) == 12
+    said = capsys.readouterr().err
+    assert said == "left alone: test/ has 1 files and no folders of classes\n"
+
+
+def test_images_beside_the_folders_of_classes_are_counted(
+    net: Any, pets: Path, capsys: Capture
+) -> None:
+    for index in range(2):
+        Image.new("RGB", (40, 24)).save(pets / f"train/{index}.png")
+    (pets / "train/.DS_Store").write_bytes(b"")
+    assert len(net.data.load(str(pets), Path(), SHAPE).train.labels) == 12
+    said = capsys.readouterr().err
+    assert said.startswith("ignored: 2 outside the folders of classes in train/; ")
 
 
 def test_where_there_are_all_three_val_is_validated_on(net: Any, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_edited_milestones_are_named_too(
         (["--lr", 0.1], "--lr: set LEARNING_RATE in the recipe at the top of train.py"),
         (["--learning-rate", 0.1], "set LEARNING_RATE in the recipe at the top of train.py"),
         (["--weight-decay", 0.1], "set WEIGHT_DECAY in the recipe"),
-        (["--epochs", 90], "the paper counts iterations, not epochs: --iterations is"),
+        (["--epochs", 90], "the paper counts iterations: --iterations is"),
         (["--data", "nowhere"], "--data takes a folder of images; there is neither"),
     ],
 )
@@ -138,7 +138,7 @@ def test_another_run_is_not_resumed(
         (pictures, ["--pixel-mean", mean], "of a run with pixel_mean False, not True"),
         (pictures, ["--batch-size", 8], "with batch_size 4, not 8"),
         (pictures, ["--seed", 1], "with seed 0, not 1"),
-        (other, [], "with classes ['cat', "),
+        (other, [], "with classes cat, not dog"),
         (fewer, [], "with training images 24, not 20"),
     ):
         assert run(*flags, "--data", data, "--resume", *more) == 2

@@ -37,11 +37,10 @@ def shorter(command: str) -> str:
     return command.replace(DIGITS, "--data digits --iterations 4 --precision fp32")
 
 
-def commands() -> list[tuple[str, list[str]]]:
+def commands(page: Path) -> list[tuple[str, list[str]]]:
     """Each command with the lines of output that are shown below it."""
     found: list[tuple[str, list[str]]] = []
-    text = "\n".join(page.read_text() for page in PAGES)
-    for block in re.findall(r"```console\n(.*?)```", text, re.S):
+    for block in re.findall(r"```console\n(.*?)```", page.read_text(), re.S):
         for line in block.splitlines():
             if line.startswith("$ "):
                 found.append((line[2:], []))
@@ -50,27 +49,24 @@ def commands() -> list[tuple[str, list[str]]]:
     return found
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
     """A copy to work in, with an environment that is activated already."""
-    folder = tmp_path_factory.mktemp("checkout")
     for name in ("specs", "templates", "generated", "tests", "Makefile", "pyproject.toml"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
-    (folder / ".venv/bin").mkdir(parents=True)
-    (folder / ".venv/bin/activate").write_text("")
-    return folder
+        copy(ROOT / name, tmp_path / name)
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/activate").write_text("")
+    return tmp_path
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda p: p.stem)
 def test_every_command_runs_and_prints_what_is_shown(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    page: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert len(commands()) >= 15
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
     monkeypatch.chdir(checkout)
-    for command, shown in commands():
-        if command.startswith("make "):
-            continue  # what runs this test, or all tests
+    for command, shown in commands(page):
         if command == "python generated/cifar/resnet20/train.py --data cifar10 --root data":
             train_on_little(checkout, command, monkeypatch)
             continue
@@ -89,6 +85,14 @@ def test_every_command_runs_and_prints_what_is_shown(
         printed = [line.rstrip() for line in output.splitlines()]
         for line in shown:
             assert line == "..." or line.rstrip() in printed, (command, line, output)
+
+
+def test_make_demo(checkout: Path) -> None:
+    """What it does after installing, for a few iterations."""
+    command = ["make", "-o", ".venv/train", "demo", f"BIN={BIN}", "DEMO_ITERATIONS=10"]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (checkout / "runs/demo/results.json").is_file()
 
 
 def train_on_little(checkout: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:

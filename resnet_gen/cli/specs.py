@@ -108,8 +108,7 @@ def check(specs: Specs = None, as_json: Json = False) -> None:
     Nothing is printed when all is well. Without arguments, all specs, recipes and tables of the
     paper are checked. A folder stands for all files in it.
     """
-    from resnet_gen import console
-    from resnet_gen.read import checking
+    from resnet_gen import checking, console
 
     if problems := checking.problems(specs or []):
         raise Failure(problems)
@@ -171,7 +170,7 @@ def schema(
 
     from resnet_gen import console
     from resnet_gen.errors import did_you_mean
-    from resnet_gen.read.schema import schemas
+    from resnet_gen.schema import schemas
 
     found = schemas()
     if name is not None and name not in found:

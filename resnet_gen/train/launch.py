@@ -16,6 +16,14 @@ from resnet_gen.generate import origin, render
 from resnet_gen.network.expansion import Network, expand
 from resnet_gen.read.recipes import AnyRecipe
 
+# Python's own answer to Ctrl-C is a traceback: until the script handles the signal, which it does
+# once it trains and there is something to save, the system's ends it without a word.
+START = (
+    "import pathlib, runpy, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "del sys.argv[0]; sys.path[0] = str(pathlib.Path(sys.argv[0]).resolve().parent); "
+    "runpy.run_path(sys.argv[0], run_name='__main__')"
+)
+
 
 class Script(NamedTuple):
     """A network, its train.py, and the recipe that this follows."""
@@ -60,7 +68,8 @@ def slurm_script(script: Script, arguments: Sequence[str]) -> str:
 
 def run(script: Script, arguments: Sequence[str]) -> int:
     """Runs the script and returns its exit code, 128 and more for a signal."""
-    with subprocess.Popen([sys.executable, str(script.path), *arguments]) as process:
+    command = [sys.executable, "-c", START, str(script.path), *arguments]
+    with subprocess.Popen(command) as process:
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         while True:
             try:

@@ -55,8 +55,11 @@ def find(data: str, root: Path, takes: str = "a folder of images") -> Path:
 
 def open_part(path: Path) -> Part:
     """The images of one part, in the order of their classes and names."""
-    samples, ignored = list[Sample](), Counter[str]()
     classes = class_folders(path)
+    samples, ignored = list[Sample](), Counter[str]()
+    beside = [sub for sub in path.glob("[!.]*") if sub.is_file()] if classes else []
+    if beside:
+        ignored[f"outside the folders of classes in {path.name}/"] = len(beside)
     for label, name in enumerate(classes):
         for folder, subfolders, files in os.walk(path / name, followlinks=True):
             subfolders[:] = sorted(sub for sub in subfolders if not sub.startswith("."))
@@ -86,6 +89,9 @@ def open_parts(folder: Path) -> dict[str, Part]:
     if "train" not in parts or len(parts) < 2:
         needed = "train/, and val/ or test/, each with a folder for each class"
         fail(f"{folder} needs {needed}\n{_has(folder, 'train', 'val', 'test')}")
+    for name in ("val", "test"):
+        if name not in parts and (folder / name).is_dir():
+            note(f"left alone: {_has(folder, name)}")
     same_classes(folder, {name: part.classes for name, part in parts.items()})
     for name, part in parts.items():
         found = {label for _, label in part.samples}

@@ -330,16 +330,11 @@ def flags(about: str, network: str, iterations: int, batch_size: int) -> Argumen
     )
     add = parser.add_argument
     add("--out", type=Path, help=f"folder that the run is written into; default: runs/{network}")
-    add("--device", choices=["auto", "cpu", "cuda", "mps"], help="auto, the default: the fastest")
-    add(
-        "--precision",
-        choices=["auto", "fp32", "bf16"],
-        help="auto, the default: bf16 if it is fast",
-    )
+    auto = "default: auto, the fastest here"
+    add("--device", choices=["auto", "cpu", "cuda", "mps"], help=f"device to train on; {auto}")
+    add("--precision", choices=["auto", "fp32", "bf16"], help=f"precision of convolutions; {auto}")
     add("--iterations", type=int, help=f"updates of the weights; default: {iterations:,}")
-    add(
-        "--batch-size", type=int, help=f"images an iteration, of all ranks; default: {batch_size:,}"
-    )
+    add("--batch-size", type=int, help=f"images an iteration, of all ranks; default: {batch_size}")
     add("--seed", type=int, help="seed of weights, order of images and augmentation; default: 0")
     add("--eager", action="store_true", help="no CUDA graph, no compiling: one kernel at a time")
     add("--resume", action="store_true", help="go on from OUT/checkpoint.pt, if it is there")
@@ -353,9 +348,7 @@ def flags(about: str, network: str, iterations: int, batch_size: int) -> Argumen
         ("--weight-decay", "--wd"): "WEIGHT_DECAY",
     }.items():
         add(*names, nargs="?", action=SetElsewhere, const=f"set {constant} {where}", help=SUPPRESS)
-    epochs = (
-        "the paper counts iterations, not epochs: --iterations is epochs × images / --batch-size"
-    )
+    epochs = "the paper counts iterations: --iterations is epochs × images / --batch-size"
     add("--epochs", nargs="?", action=SetElsewhere, const=epochs, help=SUPPRESS)
     return parser
 
