@@ -1,11 +1,13 @@
 # make demo: the whole way in a few minutes.   make test: everything that must hold.
-# Both need Python 3.11 or newer and nothing else; what they install goes into .venv.
+# make quick: what trains nothing.              make long: what is not needed each time.
+# All need Python 3.11 or newer and nothing else; what they install goes into .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO_ITERATIONS := 400
+QUICK := specs finding_specs new_and_schemas network paper states stale origin edits faults folder results generated_text
 
-.PHONY: demo test quick generate clean
+.PHONY: demo test quick long generate clean
 
 demo: .venv/train
 	$(BIN)/resnet-gen check
@@ -21,7 +23,7 @@ test: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/resnet-gen generate --all --check
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2  # one thread of torch in each of two workers
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal  # one thread of torch in each of two workers
 
 # What a developer runs between edits: nothing is trained.
 quick: .venv/dev
@@ -29,8 +31,12 @@ quick: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/resnet-gen generate --all --check
-	$(BIN)/pytest tests/test_specs.py tests/test_network.py tests/test_paper.py tests/test_stale.py \
-		tests/test_edits.py tests/test_folder.py tests/test_results.py
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(addprefix tests/test_,$(addsuffix .py,$(QUICK)))
+
+# What is not needed each time: the README's and docs' commands at their full length, kills.
+long: .venv/dev
+	OMP_NUM_THREADS=1 FULL_LENGTH=1 $(BIN)/pytest -n 2 tests/test_readme.py
+	$(BIN)/python benchmarks/kills.py --kills 8
 
 generate: .venv/dev
 	$(BIN)/resnet-gen schema --out specs/schema

@@ -131,8 +131,7 @@ def test_data_may_be_spelt_otherwise_or_be_a_copy(
     for part in ("train", "val"):
         Path("photos", part, "cat").rename(Path("photos", part, "dog"))
     assert run("--data", "photos", *more, "other", "--resume") == 2
-    message = last_line(capsys)
-    assert "is of a run with classes ['cat', " in message and "not ['coffee', 'dog'" in message
+    assert last_line(capsys).endswith("is of a run with classes cat, not dog")
 
 
 def test_a_test_folder_is_tested_on_once(

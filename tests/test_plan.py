@@ -19,9 +19,13 @@ from resnet_gen.train import plan
 Cli = Callable[..., Result]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize(
-    "name", ["resnet20", "plain32", "resnet56", "resnet18_b", "plain34", "resnet50_b"]
+    ("name", "precision"),
+    [
+        *(("resnet20", "fp32"), ("plain32", "fp32"), ("resnet56", "fp32"), ("resnet18_b", "fp32")),
+        *(("plain34", "fp32"), ("resnet50_b", "fp32")),
+        *(("resnet20", "bf16"), ("resnet18_b", "bf16")),  # slow where there are no instructions
+    ],
 )
 def test_activations_are_what_autograd_keeps(name: str, precision: str) -> None:
     """Counted by torch, each piece of memory once."""

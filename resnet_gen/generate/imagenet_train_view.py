@@ -117,7 +117,8 @@ def _summary(recipe: ImagenetRecipe, size: int, error: str | None) -> str:
     )
     if error:
         text += f" Error in the paper: {error}."
-    return f"{text} Training is in bf16 where the hardware has it. Needs torch 2.9 or newer."
+    precision = "The forward pass runs in bf16 autocast where the hardware has bf16."
+    return f"{text} {precision} Needs torch 2.9 or newer."
 
 
 def _recipe(recipe: ImagenetRecipe, size: int) -> ImagenetRecipeView:

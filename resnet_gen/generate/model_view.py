@@ -154,7 +154,7 @@ def _cifar_table(network: Network) -> tuple[str, ...]:
         (head.ljust(14) + "".join(column[k].ljust(8) for column in columns)).rstrip()
         for k, head in enumerate(heads)
     ]
-    rows[1] = f"{rows[1].ljust(38)}n = {spec.n}: 6n+2 = {spec.depth} layers"
+    rows[1] = f"{rows[1].ljust(38)}with fc 6n+2 = {spec.depth} layers, n = {spec.n}"
     return tuple(rows)
 
 

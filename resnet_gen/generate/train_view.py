@@ -102,7 +102,8 @@ def _summary(recipe: CifarRecipe, paper_error: str | None) -> str:
     )
     if paper_error:
         text += f" Test error in the paper: {paper_error}."
-    return f"{text} Convolutions are in bf16 where the hardware has it. Needs torch 2.9 or newer."
+    precision = "The forward pass runs in bf16 autocast where the hardware has bf16."
+    return f"{text} {precision} Needs torch 2.9 or newer."
 
 
 def _recipe(recipe: CifarRecipe) -> RecipeView:

@@ -41,7 +41,7 @@ class Images(NamedTuple):
 
 
 class Data(NamedTuple):
-    """What --data names."""
+    """The images that --data selects."""
 
     kind: str  # cifar10, cifar100, digits or folder
     classes: list[str]
@@ -64,7 +64,8 @@ def load(data: str, root: Path, shape: Shape) -> Data:
         load_cifar(data, root) if data in CIFAR else load_folder(find(data, root, TAKES), shape)
     )
     if loaded.train.pixels.shape[1:] != shape:
-        fail(f"{data} has images of {tuple(loaded.train.pixels.shape[1:])}: these are not {shape}")
+        has = tuple(loaded.train.pixels.shape[1:])
+        fail(f"{data} has images of {has} channels, height, width; this network takes {shape}")
     return loaded
 
 
@@ -125,7 +126,7 @@ def load_folder(folder: Path, shape: Shape) -> Data:
 
 
 def in_memory(part: Part, shape: Shape) -> Images:
-    """All images of a part, resized to `shape`."""
+    """All images of a part, resized to `shape`, whatever their aspect ratio."""
     channels, *size = shape
     if channels not in (1, 3):
         fail(f"images of files have 3 channels, or 1 in grey: this network takes {channels}")

@@ -1,4 +1,4 @@
-"""The same training step, launched faster: as one CUDA graph, or compiled on a CPU that gains."""
+"""Runs the training step as one CUDA graph, or compiled on CPUs where that is faster."""
 
 import importlib.util
 import itertools
@@ -25,7 +25,7 @@ def faster(step: Callable[[], None], model: nn.Module, args: Namespace) -> Calla
 
 def fast_path(args: Namespace) -> str:
     """How steps are launched: "captured" as a CUDA graph, "compiled", or "eager"."""
-    if args.eager or RANKS > 1:  # a CUDA graph here is of one process
+    if args.eager or RANKS > 1:  # the CUDA graph is for one process
         return "eager"
     if args.device.type == "cuda":
         return "captured"
@@ -46,14 +46,14 @@ def as_cuda_graph(
     if iterations >= COMPILE_FROM and importlib.util.find_spec("triton"):
         stages = [stage for stage in model.children() if isinstance(stage, nn.Sequential)]
         for block in itertools.chain(*stages):
-            block.compile(dynamic=False)  # fuses BN, ReLU, addition; five kinds whatever the depth
+            block.compile(dynamic=False)  # fuses BN, ReLU, addition; five graphs at any depth
     graph, side_stream, calls = torch.cuda.CUDAGraph(), torch.cuda.Stream(), itertools.count()
 
     def fast_step() -> None:
         call = next(calls)
         if call < 3:
-            # Real steps, in which blocks compile, cuDNN chooses algorithms, and SGD creates its
-            # momentum. They run on a side stream: gradients stay with the stream of their first
+            # Real training steps, in which blocks compile, cuDNN chooses algorithms and SGD creates
+            # its momentum. They run on a side stream: gradients stay with the stream of their first
             # use, and the default stream cannot be captured.
             side_stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side_stream):

@@ -38,7 +38,7 @@ DECODE_AT_ONCE = 32  # files, since large ones take gigabytes once they are deco
 
 
 class Data(NamedTuple):
-    """The images that --data has."""
+    """The images that --data selects."""
 
     train: Part
     validation: Part
@@ -242,7 +242,7 @@ def loader(images: Dataset[Any], indices: range, n: int, args: Namespace) -> Ite
 
 
 def start_fork_server() -> None:
-    """Starts the process that starts workers, with SIGINT and SIGTERM blocked: ranks handle them.
+    """Starts the fork server with SIGINT and SIGTERM blocked, so that only ranks handle them.
 
     A worker that is forked from a rank itself, amid gloo's threads, can hang: cpython#112275.
     """
@@ -256,11 +256,11 @@ def start_fork_server() -> None:
 
 
 def start_worker(_: int) -> None:
-    """Makes a worker leave signals, which reach every process, to training, and end with it."""
+    """Makes a worker ignore SIGINT and SIGTERM, and exit when its rank does."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
-    def end_with_training() -> None:  # a fork server does not see it end
+    def end_with_training() -> None:  # the fork server does not notice when a rank exits
         if training := multiprocessing.parent_process():
             training.join()
             os._exit(1)
@@ -285,7 +285,7 @@ def skip_or_fail(path: str, bad: list[str], args: Namespace) -> None:
     name = os.path.relpath(path, find(args.data, args.root))
     if name in bad:
         return
-    reason: object = "it decoded now"
+    reason: object = "not in a worker or on the GPU, though it does now"
     try:
         read_image(path)
     except UnreadableImage as error:

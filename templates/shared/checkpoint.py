@@ -138,8 +138,8 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     if missing := KEYS - checkpoint.keys():
         lacking = ", ".join(sorted(missing))
         fail(
-            f"{path} is of {checkpoint['network']}, but lacks {lacking}: it was written or changed "
-            "by something else; a checkpoint of another version's script is resumed by that script"
+            f"{path} is of {checkpoint['network']}, but lacks {lacking}: this version of the "
+            "script did not write it; the version that did can resume it"
         )
     classes, progress = checkpoint["classes"], checkpoint["progress"]
     if not isinstance(progress, dict) or not isinstance(progress.get("step"), int):
@@ -152,7 +152,7 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
 def require_network(path: Path, checkpoint: dict[str, Any], network_sha256: str) -> None:
     """Ends the run where the checkpoint is of another network, though its keys may be the same."""
     if checkpoint["network_sha256"] != network_sha256:
-        fail(f"{path} is of another network: {checkpoint['network']} by another spec than this one")
+        fail(f"{path} is of another network: {checkpoint['network']}, built from another spec")
 
 
 def load_model(model: nn.Module, state: object, path: Path) -> None:
@@ -176,7 +176,7 @@ def load_model(model: nn.Module, state: object, path: Path) -> None:
 def compare(path: Path, had: Mapping[str, object], has: Mapping[str, object]) -> None:
     """Ends the run where it has not what the checkpoint's had, and names what differs."""
     if had["network"] != has["network"] or had["spec_sha256"] != has["spec_sha256"]:
-        fail(f"{path} is of {had['network']} by another spec than this {has['network']} has")
+        fail(f"{path} is of {had['network']} by another spec than that of this {has['network']}")
     before, now = had["same"], has["same"]
     if not isinstance(before, Mapping) or not isinstance(now, Mapping):
         fail(f"{path} does not say which run it is of")
@@ -211,7 +211,7 @@ def cut_metrics(file: IO[bytes], path: Path, progress: Progress) -> None:
     file.seek(0)
     kept = file.read(progress.metrics_bytes)
     if len(kept) < progress.metrics_bytes or zlib.crc32(kept) != progress.metrics_crc:
-        fail(f"{path} is not as it was when the checkpoint beside it was written")
+        fail(f"{path} was changed since the checkpoint beside it was written")
     file.truncate(progress.metrics_bytes)
 
 

@@ -4,6 +4,7 @@
 Without it there is one rank, and the functions that speak for all ranks do nothing.
 """
 
+import datetime
 import os
 import signal
 import sys
@@ -67,7 +68,10 @@ def join_ranks(device: torch.device) -> None:
         restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT")
         store = dist.PrefixStore(f"restart {restarts}", store)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, store=store, rank=RANK, world_size=RANKS)
+    patience = datetime.timedelta(
+        hours=2
+    )  # ranks wait while one downloads, or lists a large folder
+    dist.init_process_group(backend, patience, store=store, rank=RANK, world_size=RANKS)
 
 
 def averaging_gradients(model: nn.Module) -> nn.Module:

@@ -66,7 +66,7 @@ class Run:
         """
         self.trainer, self.of = trainer, {**of, "same": dict(same)}
         path = self.folder / "metrics.jsonl" if RANK == 0 else Path(os.devnull)
-        with writing(path):
+        with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self.metrics = path.open("ab+")
         if RANK == 0 and not checkpoints.lock(self.metrics):
@@ -85,7 +85,7 @@ class Run:
         with self.metrics:
             while progress.step < iterations:
                 if progress.step + 1 == min(every, iterations):
-                    # Otherwise a kill in the first validation leaves best.pt and nothing to resume.
+                    # A kill during the first validation needs a checkpoint to resume from.
                     self.save("checkpoint.pt")
                 self.started = self.started or time.perf_counter()
                 progress.step += 1
@@ -146,6 +146,8 @@ class Run:
         self._stop_clock()
         self._require_finite(state)
         if RANK == 0:
+            with writing(self.folder / "metrics.jsonl"):  # its lines last as long as the checkpoint
+                os.fsync(self.metrics.fileno())
             checkpoints.save(self.folder / name, self.of, self.progress, state)
 
     def finish(self, **more: object) -> None:
@@ -292,7 +294,9 @@ def pick_device(name: str) -> torch.device:
         fail(f"there is no {name} device here", exit_code=4)
     if name == "cuda":
         if torch.cuda.device_count() <= LOCAL_RANK:
-            fail(f"there are {torch.cuda.device_count()} GPUs here, fewer than ranks", exit_code=4)
+            fail(
+                f"this machine has {torch.cuda.device_count()} GPUs, fewer than ranks", exit_code=4
+            )
         torch.cuda.set_device(LOCAL_RANK)
     return torch.device(name)
 
@@ -332,11 +336,19 @@ def flags(about: str, network: str, iterations: int, batch_size: int) -> Argumen
     add("--out", type=Path, help=f"folder that the run is written into; default: runs/{network}")
     auto = "default: auto, the fastest here"
     add("--device", choices=["auto", "cpu", "cuda", "mps"], help=f"device to train on; {auto}")
-    add("--precision", choices=["auto", "fp32", "bf16"], help=f"precision of convolutions; {auto}")
-    add("--iterations", type=int, help=f"updates of the weights; default: {iterations:,}")
-    add("--batch-size", type=int, help=f"images an iteration, of all ranks; default: {batch_size}")
+    add(
+        "--precision",
+        choices=["auto", "fp32", "bf16"],
+        help=f"bf16: forward pass in autocast; {auto}",
+    )
+    add("--iterations", type=int, help=f"training iterations; default: {iterations:,}")
+    add(
+        "--batch-size",
+        type=int,
+        help=f"images per iteration, over all ranks; default: {batch_size}",
+    )
     add("--seed", type=int, help="seed of weights, order of images and augmentation; default: 0")
-    add("--eager", action="store_true", help="no CUDA graph, no compiling: one kernel at a time")
+    add("--eager", action="store_true", help="use neither CUDA graphs nor torch.compile")
     add("--resume", action="store_true", help="go on from OUT/checkpoint.pt, if it is there")
     add("--tensorboard", action="store_true", help="write the figures for TensorBoard too")
     parser.set_defaults(out=Path("runs", network), device="auto", precision="auto", seed=0)
