@@ -19,7 +19,7 @@ import timing
 import torch
 import torch.nn.functional as F
 
-CASES = (("resnet20", 128, 32), ("resnet110", 128, 32), ("resnet50_b", 32, 224))
+CASES = (("resnet20", 128, 32), ("resnet110", 128, 32), ("resnet50_b", 16, 224))
 VARIANTS = {"in place": "F.relu_(", "not in place": "F.relu("}
 
 
@@ -68,6 +68,7 @@ def main() -> None:
     """Measures each network in both precisions."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--memory-of", nargs=5, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.memory_of:
@@ -82,7 +83,7 @@ def main() -> None:
         return
     rows = []
     for name, batch, size in CASES:
-        for precision in ("fp32", "bf16"):
+        for precision in args.precisions:
             steps = {
                 label: training_step(name, batch, size, spelling, precision)
                 for label, spelling in VARIANTS.items()
@@ -90,7 +91,7 @@ def main() -> None:
             turns = {}
             for label, step in steps.items():
                 step()
-                turns[label] = timing.timed(step, repeat=3)
+                turns[label] = timing.timed(step, repeat=2)
             measured = timing.interleaved(turns, args.rounds)
             for label, times in measured.items():
                 case = (name, str(batch), str(size), VARIANTS[label], precision)

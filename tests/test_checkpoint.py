@@ -218,7 +218,7 @@ def test_evaluate_asks_for_the_network_and_resume_for_the_recipe_too(
     weights = made_of["both"].model.__dict__[made_of["both"].model.__all__[0]]().state_dict()
     assert weights.keys() == state(made)["model"].keys()
     assert main(made_of["both"], "--data", "digits", "--evaluate", path) == 2
-    assert "is of another network: resnet20 by another spec than this one" in sentence(capfd)
+    assert "is of another network: resnet20, built from another spec" in sentence(capfd)
 
     assert main(net.train, "--data", "digits", "--evaluate", path) == 0
     own = capfd.readouterr().out
@@ -226,4 +226,4 @@ def test_evaluate_asks_for_the_network_and_resume_for_the_recipe_too(
     assert capfd.readouterr().out == own.replace("resnet20", "faster")
     arguments = (*FLAGS, "--out", made, "--resume")
     assert main(made_of["faster"], *arguments) == 2
-    assert "is of resnet20 by another spec than this faster has" in sentence(capfd)
+    assert "is of resnet20 by another spec than that of this faster" in sentence(capfd)

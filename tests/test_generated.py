@@ -227,7 +227,7 @@ def test_the_docstring_says_what_is_true(name: str) -> None:
     if name in CIFAR:
         n = blocks["layer1"]
         assert list(blocks.values()) == [n] * 3
-        assert f"n = {n}: 6n+2 = {6 * n + 2} layers" in text
+        assert f"with fc 6n+2 = {6 * n + 2} layers, n = {n}" in text
         assert text.count("×") >= 3 and "32×32   16×16   8×8" in text
     else:
         for (key, count), row in zip(blocks.items(), ("2", "3", "4", "5"), strict=True):

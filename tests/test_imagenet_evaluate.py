@@ -80,7 +80,7 @@ def test_a_checkpoint_of_another_network_is_refused_though_its_keys_fit(
     model = untrained(tiny, 0)
     other = save(script, model, tmp_path / "other.pt", network_sha256="0" * 64)
     assert run("--data", pictures, "--evaluate", other) == 2
-    words = f"train.py: {other} is of another network: tiny by another spec than this one"
+    words = f"train.py: {other} is of another network: tiny, built from another spec"
     assert last_line(capsys) == words
     own = save(script, model, tmp_path / "own.pt", spec_sha256="another recipe")
     assert run("--data", pictures, "--evaluate", own, own) == 0
@@ -100,7 +100,7 @@ def test_an_ensembles_networks_are_those_of_the_folders_beside(
     train = beside / "train.py"
     train.write_text(train.read_text().replace(other.train.NETWORK_SHA256, "0" * 64))
     assert run("--data", pictures, "--evaluate", path) == 2
-    assert "is of another network: other by another spec" in last_line(capsys)
+    assert "is of another network: other, built from another spec" in last_line(capsys)
 
 
 def test_the_hash_knows_strides_and_not_recipes(tmp_path: Path) -> None:

@@ -232,13 +232,13 @@ def test_metrics_that_are_not_the_runs_are_not_cut(
     path.write_text(change(before))
     assert path.read_text() != before
     told = refused(net, unfinished, capsys, "--resume")
-    assert f"{path} is not as it was when the checkpoint beside it was written" in told
+    assert f"{path} was changed since the checkpoint beside it was written" in told
 
 
 def test_lost_metrics_are_told(net: Any, unfinished: Path, capsys: Capture) -> None:
     (unfinished / "metrics.jsonl").unlink()
     assert main(net.train, *FLAGS, "--out", unfinished, "--resume") == 2
-    assert "is not as it was" in capsys.readouterr().err
+    assert "was changed since" in capsys.readouterr().err
 
 
 # ---- Divergence (T13) ----------------------------------------------------------------------------

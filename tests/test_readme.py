@@ -32,7 +32,7 @@ SHORTER = {  # the same command for fewer iterations, or with what is installed 
 
 
 def shorter(command: str) -> str:
-    """The command for fewer iterations and pictures, but with FULL_LENGTH, as `make long` has it."""
+    """The command for fewer iterations and pictures, or with FULL_LENGTH (make long) as it is."""
     command = SHORTER.get(command, command)
     if os.environ.get("FULL_LENGTH"):
         return command

@@ -68,10 +68,8 @@ def join_ranks(device: torch.device) -> None:
         restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT")
         store = dist.PrefixStore(f"restart {restarts}", store)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    patience = datetime.timedelta(
-        hours=2
-    )  # ranks wait while one downloads, or lists a large folder
-    dist.init_process_group(backend, patience, store=store, rank=RANK, world_size=RANKS)
+    hour = datetime.timedelta(hours=1)  # one rank may download, or list a large folder, meanwhile
+    dist.init_process_group(backend, timeout=hour, store=store, rank=RANK, world_size=RANKS)
 
 
 def averaging_gradients(model: nn.Module) -> nn.Module:

@@ -47,7 +47,7 @@ class Part(NamedTuple):
 def find(data: str, root: Path, takes: str = "a folder of images") -> Path:
     """The folder that --data names: below --root, or else as it is written."""
     below = root / data
-    as_written = data.startswith(".") or not below.is_dir()
+    as_written = str(data).startswith(".") or not below.is_dir()
     folder = Path(data) if as_written else below
     if not folder.is_dir():
         fail(f"--data takes {takes}; there is neither a folder {below} nor {folder} from here")
