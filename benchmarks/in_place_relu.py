@@ -20,26 +20,29 @@ import torch
 import torch.nn.functional as F
 
 CASES = (("resnet20", 128, 32), ("resnet110", 128, 32), ("resnet50_b", 16, 224))
-VARIANTS = {"in place": "F.relu_(", "not in place": "F.relu("}
+VARIANTS = ("in place", "after additions only", "not in place")
 
 
-def variant(name: str, spelling: str) -> type[torch.nn.Module]:
-    """The network's class, with every ReLU in that spelling."""
+def variant(name: str, where: str) -> type[torch.nn.Module]:
+    """The network's class, with its ReLUs in place there, and nowhere else."""
     (path,) = timing.ROOT.glob(f"generated/*/{name}/model.py")
     text = path.read_text(encoding="utf-8").replace("F.relu_(", "F.relu(")
+    if where != "not in place":
+        overwritten = "F.relu(out + " if where == "after additions only" else "F.relu("
+        text = text.replace(overwritten, overwritten.replace("relu", "relu_"))
     module = ModuleType("model")
-    exec(compile(text.replace("F.relu(", spelling), str(path), "exec"), vars(module))
+    exec(compile(text, str(path), "exec"), vars(module))
     network: type[torch.nn.Module] = getattr(module, module.__all__[0])
     return network
 
 
 def training_step(
-    name: str, batch: int, size: int, spelling: str, precision: str
+    name: str, batch: int, size: int, where: str, precision: str
 ) -> Callable[[], None]:
     """Forward, backward and SGD on random images, in channels_last."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(0)
-    model = variant(name, spelling)().to(device).to(memory_format=torch.channels_last)
+    model = variant(name, where)().to(device).to(memory_format=torch.channels_last)
     images = torch.randn(batch, 3, size, size, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.arange(batch, device=device) % 10
@@ -72,8 +75,8 @@ def main() -> None:
     parser.add_argument("--memory-of", nargs=5, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.memory_of:
-        name, batch, size, spelling, precision = args.memory_of
-        step = training_step(name, int(batch), int(size), spelling, precision)
+        name, batch, size, where, precision = args.memory_of
+        step = training_step(name, int(batch), int(size), where, precision)
         for _ in range(3):
             step()
         if torch.cuda.is_available():
@@ -85,8 +88,7 @@ def main() -> None:
     for name, batch, size in CASES:
         for precision in args.precisions:
             steps = {
-                label: training_step(name, batch, size, spelling, precision)
-                for label, spelling in VARIANTS.items()
+                where: training_step(name, batch, size, where, precision) for where in VARIANTS
             }
             turns = {}
             for label, step in steps.items():
@@ -94,7 +96,7 @@ def main() -> None:
                 turns[label] = timing.timed(step, repeat=2)
             measured = timing.interleaved(turns, args.rounds)
             for label, times in measured.items():
-                case = (name, str(batch), str(size), VARIANTS[label], precision)
+                case = (name, str(batch), str(size), label, precision)
                 rows.append(
                     {
                         "network": name,

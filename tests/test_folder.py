@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 import zlib
 from collections.abc import Callable
@@ -276,3 +277,14 @@ def test_a_grey_network_reads_grey(net: Any, tmp_path: Path, capsys: Capture) ->
     assert net.data.load("digits", tmp_path, (1, 8, 8)).train.pixels.shape[1:] == (1, 8, 8)
     said = told(lambda: net.data.load("grey", tmp_path, (4, 32, 32)), capsys)
     assert said == "images of files have 3 channels, or 1 in grey: this network takes 4"
+
+
+def test_a_path_that_begins_with_a_dot_is_as_written(
+    net: Any, pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not below --root, where there may be a folder of that name too."""
+    shutil.copytree(pets, tmp_path / "data/pets")
+    monkeypatch.chdir(tmp_path)
+    assert net.folder.find("pets", Path("data")) == Path("data/pets")
+    assert net.folder.find("./pets", Path("data")) == Path("pets")
+    assert net.folder.find(".", Path("data")) == Path()

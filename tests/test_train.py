@@ -180,6 +180,17 @@ def test_error_is_a_percentage_over_all_images(script: ModuleType) -> None:
     assert trainer.model.training
 
 
+def test_errors_are_of_scores_in_fp32(script: ModuleType) -> None:
+    """In bf16, which has three digits, scores tie, and which of them counts is chance."""
+    trainer = script.Trainer(TEN, torch.zeros(3, 32, 32), "bf16")
+    seen = []
+    trainer.model.fc.register_forward_hook(lambda *call: seen.append(call[2].dtype))
+    images = script.Images(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), torch.arange(2))
+    trainer.error(images)
+    trainer.train_step(images, torch.arange(2), True)
+    assert seen == [torch.float32, torch.bfloat16]
+
+
 @pytest.mark.usefixtures("signals")
 def test_the_training_set_alone_gives_the_mean_and_the_test_set_is_read_once(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
