@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from conftest import CIFAR, NAMES, ROOT
+from conftest import CIFAR, NAMES, ROOT, folder, spec_of
+from resnet_gen.compare.measure import measure
 from resnet_gen.compare.rows import Comparison
 from resnet_gen.compare.with_paper import compare
 from resnet_gen.network.expansion import expand
@@ -43,6 +44,14 @@ def test_the_papers_networks_have_no_row_that_differs(name: str, cli: Callable) 
         assert verdicts["parameters"] == "rounds"
     elif name not in not_rounded:
         assert verdicts["multiply-adds"] == "rounds"
+    assert the_arithmetic_is_what_the_code_builds(name)
+
+
+def the_arithmetic_is_what_the_code_builds(name: str) -> bool:
+    """Layer for layer, with sizes, figures and inputs: the two never saw each other."""
+    spec = spec_of(name).spec
+    measured = measure(folder(name) / "model.py", spec.image_channels, spec.image_size)
+    return list(expand(spec).layers) == measured
 
 
 @pytest.mark.parametrize("name", V1_5)
@@ -54,6 +63,7 @@ def test_v1_5_differs_in_its_strides_and_its_work_and_says_why(name: str, cli: C
     assert [row["what"] for row in rows] == [*stages, "multiply-adds"]
     assert all("v1.5" in row["why"] for row in rows)
     assert "231,211,008" in rows[-1]["why"]
+    assert the_arithmetic_is_what_the_code_builds(name)
 
 
 @pytest.mark.parametrize("arguments", [("resnet50_b",), ("resnet20",), ("resnet20", "plain20")])

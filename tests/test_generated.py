@@ -16,7 +16,6 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from conftest import CIFAR, NAMES, folder, load, network_class, spec_of
-from resnet_gen.network.expansion import expand
 from test_network import CIFAR as CIFAR_COUNTS
 from test_network import IMAGENET
 
@@ -306,13 +305,3 @@ def test_compiles_whole(name: str) -> None:
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
     with torch.no_grad():
         assert torch.allclose(compiled(images(name)), model(images(name)), atol=1e-5)
-
-
-def test_the_arithmetic_is_what_the_code_builds(measured_here: None) -> None:
-    """Layer for layer, with sizes, figures and inputs: the two never saw each other."""
-    from resnet_gen.compare.measure import measure
-
-    for name in NAMES:
-        spec = spec_of(name).spec
-        measured = measure(folder(name) / "model.py", spec.image_channels, spec.image_size)
-        assert list(expand(spec).layers) == measured, name

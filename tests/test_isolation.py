@@ -28,15 +28,27 @@ SCORES = "        return self.fc(x)"
         ("import os; os._exit(7)", "with status 7"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "running it crashed: SIGSEGV"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "takes too much memory"),
-        ("bytearray(1 << 60)", "model.py:18:1: error[code]: MemoryError"),
-        ("raise KeyboardInterrupt", "model.py:18:1: error[code]: KeyboardInterrupt"),
-        ("import sys; sys.exit('enough')", "SystemExit: enough"),
     ],
 )
 def test_a_file_that_ends_its_process(line: str, words: str, cli: Callable, tmp_path: Path) -> None:
     code, out, err = cli("diff", edited(tmp_path, [(IMPORT, f"{IMPORT}{line}\n")]))
     assert code == 2 and not out and "Traceback" not in err
     assert words in err and "resnet20/model.py" in err
+
+
+@pytest.mark.usefixtures("measured_here")
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("bytearray(1 << 60)", "MemoryError"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("import sys; sys.exit('enough')", "SystemExit: enough"),
+    ],
+)
+def test_whatever_a_file_raises(line: str, words: str, cli: Callable, tmp_path: Path) -> None:
+    code, out, err = cli("diff", edited(tmp_path, [(IMPORT, f"{IMPORT}{line}\n")]))
+    assert code == 2 and not out and "Traceback" not in err
+    assert f"resnet20/model.py:18:1: error[code]: {words}" in err
 
 
 def test_a_file_that_does_not_end(
@@ -56,6 +68,7 @@ def test_a_thread_that_does_not_end_keeps_nobody_waiting(cli: Callable, tmp_path
     assert time.monotonic() - began < 40
 
 
+@pytest.mark.usefixtures("measured_here")
 @pytest.mark.parametrize(
     "line",
     [

@@ -104,6 +104,7 @@ def test_every_file_fits_the_schema_that_it_names() -> None:
             jsonschema.Draft202012Validator(found[name]).validate({**data, "unknown": 1})
 
 
+@pytest.mark.usefixtures("measured_here")
 @pytest.mark.parametrize(
     ("table", "text", "replacement"),
     [

@@ -14,7 +14,7 @@ import torch
 
 from conftest import CIFAR, Result, folder, load, network_class, spec_of
 from resnet_gen.network.expansion import expand
-from resnet_gen.train import plan
+from resnet_gen.train import launch, plan
 
 Cli = Callable[..., Result]
 
@@ -176,9 +176,9 @@ def test_the_batch_size_of_a_spec_of_ones_own_is_known(
     (project / "large.yaml").write_text(spec)
     assert cli("generate", "large.yaml").code == 0
     monkeypatch.setattr(plan, "free_memory", lambda: plan.GIB)
+    monkeypatch.setattr(launch, "run", lambda script, arguments: 0)  # what comes before is tested
     arguments = ("--", "--data", "nothing", "--device", "cpu", "--precision", "fp32")
-    warned = cli("train", "large.yaml", *arguments)
-    assert warned.code == 2 and "warning: this run needs about" in warned.err
+    assert "warning: this run needs about" in cli("train", "large.yaml", *arguments).err
     for flags in (("--batch-size", 2), ("--batch=2",)):
         assert "warning" not in cli("train", "large.yaml", *arguments, *flags).err
 

@@ -17,7 +17,7 @@ import torch
 from conftest import folder, load
 from training import DIGITS, command, equal, files, lines, main, results, state, wait_for
 
-ITERATIONS = 130  # a line at 13, 26, 39, 50, 52, ...; a checkpoint at every multiple of 13
+ITERATIONS = 60  # a line at 6, 12, ..., 48, 50, 54, 60; a checkpoint at every multiple of 6
 FLAGS = [*DIGITS, "--iterations", ITERATIONS]
 SCRIPT = folder("resnet20") / "train.py"
 
@@ -51,7 +51,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run without an interruption."""
     out = tmp_path_factory.mktemp("whole") / "run"
     assert main(load(SCRIPT), *FLAGS, "--out", out) == 0
-    assert [line["step"] for line in lines(out)] == sorted({*range(13, 131, 13), 50, 100})
+    assert [line["step"] for line in lines(out)] == sorted({*range(6, 61, 6), 50})
     return out
 
 
@@ -70,7 +70,7 @@ def stop_at(script: ModuleType, monkeypatch: pytest.MonkeyPatch, steps: int, how
 
 @pytest.mark.parametrize(
     ("steps", "how", "code"),
-    [(65, signal.SIGTERM, 143), (61, signal.SIGINT, 130), (1, signal.SIGINT, 130)],
+    [(30, signal.SIGTERM, 143), (28, signal.SIGINT, 130), (1, signal.SIGINT, 130)],
     ids=["half, at a line", "between lines", "at once"],
 )
 def test_stopped_and_resumed_is_bit_for_bit_the_same(
@@ -102,7 +102,7 @@ def test_lines_after_the_last_checkpoint_are_written_anew(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Ended by a crash after the line of step 50, it goes on from the checkpoint of step 39."""
+    """Ended by a crash after the line of step 50, it goes on from the checkpoint of step 48."""
     step, count = script.Trainer.train_step, [0]
 
     def crashing(*args: object) -> None:
@@ -115,9 +115,9 @@ def test_lines_after_the_last_checkpoint_are_written_anew(
         patch.setattr(script.Trainer, "train_step", crashing)
         with pytest.raises(ZeroDivisionError):
             run("--out", tmp_path)
-    assert [line["step"] for line in lines(tmp_path)] == [13, 26, 39, 50]
+    assert [line["step"] for line in lines(tmp_path)] == [*range(6, 49, 6), 50]
     with (tmp_path / "metrics.jsonl").open("a") as metrics:
-        metrics.write('{"step": 52, "lr"')  # torn, as a kill leaves it
+        metrics.write('{"step": 54, "lr"')  # torn, as a kill leaves it
     assert run("--out", tmp_path, "--resume") == 0
     assert_same_run(tmp_path, whole)
 
@@ -201,7 +201,7 @@ def copy(whole: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--iterations", "200"], "is of a run with iterations 130, not 200"),
+        (["--iterations", "200"], "is of a run with iterations 60, not 200"),
         (["--batch-size", "16"], "is of a run with batch_size 8, not 16"),
         (["--seed", "1"], "is of a run with seed 0, not 1"),
         (["--full-train"], "is of a run with full_train False, not True"),

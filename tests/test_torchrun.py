@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from conftest import ROOT, folder
 from resnet_gen.generate.loading import load_folder
 from tiny_runs import reading
-from training import environment, equal, lines, results, state
+from training import environment, equal, lines, main, results, state
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
 EXACT = ["--device", "cpu", "--precision", "fp32"]
@@ -153,39 +153,6 @@ def test_two_ranks_are_one_that_splits_its_batch_imagenet(
     compare(state(tmp_path / "out")["model"], model, began)
 
 
-def test_stopped_by_a_signal_and_resumed_it_is_the_same_run(tmp_path: Path) -> None:
-    flags = [*DIGITS, "--iterations", 60]
-    finish(start(CIFAR_SCRIPT, *flags, "--out", tmp_path / "whole"))
-    process = start(CIFAR_SCRIPT, *flags, "--out", tmp_path / "part")
-    wait_for(tmp_path / "part/metrics.jsonl", 3, process)
-    process.terminate()  # torchrun passes it on to both
-    _, err = finish(process, code=None)
-    step = state(tmp_path / "part")["progress"]["step"]
-    for rank in (0, 1):
-        assert f"rank {rank}: stopped at step {step}; --resume goes on" in err
-    finish(start(CIFAR_SCRIPT, *flags, "--out", tmp_path / "part", "--resume"))
-    assert lines(tmp_path / "part") == lines(tmp_path / "whole")
-    assert results(tmp_path / "part") == results(tmp_path / "whole")
-    whole, resumed = state(tmp_path / "whole"), state(tmp_path / "part")
-    assert equal(whole["model"], resumed["model"])
-    assert equal(whole["optimizer"], resumed["optimizer"])
-    assert len(lines(tmp_path / "whole")) == 11  # rank 0's alone: ten validations and step 50
-
-
-def test_a_signal_stops_ranks_whose_images_are_read_by_others(
-    tiny: Path, pictures: Path, tmp_path: Path
-) -> None:
-    """torchrun sends it to the readers too, and to what starts them, at each validation anew."""
-    flags = ["--data", pictures, "--workers", 1, "--batch-size", 8, "--iterations", 40]
-    process = start(tiny / "train.py", *flags, "--out", tmp_path / "out")
-    wait_for(tmp_path / "out/metrics.jsonl", 1, process)
-    time.sleep(0.5)
-    process.terminate()
-    _, err = finish(process, code=None)
-    assert err.count("; --resume goes on") == 2 and "exited unexpectedly" not in err
-    assert state(tmp_path / "out")["progress"]["step"] >= 4
-
-
 def children(process: subprocess.Popen) -> list[int]:
     """The ranks that torchrun has started."""
     found = subprocess.run(
@@ -194,23 +161,51 @@ def children(process: subprocess.Popen) -> list[int]:
     return [int(pid) for pid in found.stdout.split()]
 
 
-def test_a_rank_that_dies_is_restarted_and_the_run_is_finished(
-    tiny: Path, pictures: Path, tmp_path: Path
-) -> None:
-    """--max-restarts: with --resume, all ranks go on from the checkpoint."""
-    flags = ["--data", pictures, "--workers", 1, "--batch-size", 8, "--iterations", 40, "--resume"]
-    finish(start(tiny / "train.py", *flags, "--out", tmp_path / "whole"))
-    out = tmp_path / "out"
-    process = start(tiny / "train.py", *flags, "--out", out, launch=["--max-restarts", "2"])
-    wait_for(out / "metrics.jsonl", 4, process)
+def test_through_a_signal_and_a_death_it_is_the_same_run(tmp_path: Path) -> None:
+    """Stopped by a signal and resumed; then a rank dies, and --max-restarts starts both again."""
+    flags = [*DIGITS, "--iterations", 30]
+    finish(start(CIFAR_SCRIPT, *flags, "--out", tmp_path / "whole"))
+    process = start(CIFAR_SCRIPT, *flags, "--out", tmp_path / "part")
+    wait_for(tmp_path / "part/metrics.jsonl", 3, process)
+    process.terminate()  # torchrun passes it on to both
+    _, err = finish(process, code=None)
+    step = state(tmp_path / "part")["progress"]["step"]
+    for rank in (0, 1):
+        assert f"rank {rank}: stopped at step {step}; --resume goes on" in err
+
+    going_on = [*flags, "--out", tmp_path / "part", "--resume"]
+    process = start(CIFAR_SCRIPT, *going_on, launch=["--max-restarts", "2"])
+    wait_for(tmp_path / "part/metrics.jsonl", len(lines(tmp_path / "part")) + 1, process)
     os.kill(children(process)[1], signal.SIGKILL)
     _, err = finish(process)
+    assert f"resuming at step {step}\n" in err and err.count("resuming at step ") == 2
+    assert lines(tmp_path / "part") == lines(tmp_path / "whole")
+    assert results(tmp_path / "part") == results(tmp_path / "whole")
+    whole, resumed = state(tmp_path / "whole"), state(tmp_path / "part")
+    assert equal(whole["model"], resumed["model"])
+    assert equal(whole["optimizer"], resumed["optimizer"])
+    assert len(lines(tmp_path / "whole")) == 10  # rank 0's alone: a validation each third step
+
+
+def test_a_death_and_a_signal_where_images_are_read_by_others(
+    tiny: Path, pictures: Path, tmp_path: Path
+) -> None:
+    """torchrun signals the readers too, and what starts them, at each validation anew."""
+    flags = ["--data", pictures, "--workers", 1, "--batch-size", 8, "--iterations", 40, "--resume"]
+    out = tmp_path / "out"
+    process = start(tiny / "train.py", *flags, "--out", out, launch=["--max-restarts", "2"])
+    wait_for(out / "metrics.jsonl", 2, process)
+    os.kill(children(process)[1], signal.SIGKILL)
+    before = len(lines(out))
+    wait_for(out / "metrics.jsonl", before + 1, process)  # the ranks go on from the checkpoint
+    time.sleep(0.5)
+    process.terminate()
+    _, err = finish(process, code=None)
     assert err.count("resuming at step ") == 1
-    made = json.loads((out / "results.json").read_text())
-    assert (made["iterations"], made["ranks"]) == (40, 2)
-    assert lines(out)[-1]["step"] == 40
-    assert lines(out) == lines(tmp_path / "whole")
-    assert equal(state(out)["model"], state(tmp_path / "whole")["model"])
+    assert err.count("; --resume goes on") == 2 and "exited unexpectedly" not in err
+    steps = [line["step"] for line in lines(out)]
+    assert steps == [*range(4, steps[-1] + 1, 4)] and len(steps) > before
+    assert state(out)["progress"]["step"] >= steps[-1]
 
 
 def test_every_ranks_bad_images_are_counted(tiny: Path, pictures: Path, tmp_path: Path) -> None:
@@ -228,26 +223,30 @@ def test_every_ranks_bad_images_are_counted(tiny: Path, pictures: Path, tmp_path
 
 
 def test_tests_are_shared_and_no_image_counts_twice(
-    tiny: Path, pictures: Path, tmp_path: Path
+    tiny: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (pictures / "val/cat/plain9.jpg").write_bytes(
         (pictures / "val/cat/plain0.jpg").read_bytes()
     )  # an odd number
     try:
         flags = ["--data", pictures, "--workers", 0]
-        run = [*flags, "--iterations", 60, "--batch-size", 8, "--out", tmp_path / "out"]
+        run = [*flags, "--iterations", 6, "--batch-size", 8, "--out", tmp_path / "out"]
         finish(start(tiny / "train.py", *run))
         evaluating = [*flags, "--evaluate", tmp_path / "out/checkpoint.pt", "--test"]
-        one_crop, _ = finish(start(tiny / "train.py", *evaluating, "1-crop", ranks=False))
-        alone, _ = finish(start(tiny / "train.py", *evaluating, "10-crop", ranks=False))
+        script = load_folder(tiny).train
+        alone = {}
+        for test in ("1-crop", "10-crop"):
+            assert main(script, *evaluating, test) == 0
+            alone[test] = capsys.readouterr().out
         shared, _ = finish(start(tiny / "train.py", *evaluating, "10-crop"))
     finally:
         (pictures / "val/cat/plain9.jpg").unlink()
-    assert shared.endswith(alone) and alone.startswith("10-crop error")  # after older gloo's lines
-    thirteenths = {f"{100 * k / 13:.2f}%" for k in range(14)}
-    assert alone.split()[2] in thirteenths
+    assert alone["10-crop"].startswith("10-crop error")
+    assert shared.endswith(alone["10-crop"])  # after older gloo's lines
+    error = alone["10-crop"].split()[2]
+    assert error in {f"{100 * k / 13:.2f}%" for k in range(1, 13)}  # of 13 images, not of 14
     tested = json.loads((tmp_path / "out/results.json").read_text())["test_error"]
-    assert one_crop.startswith(f"1-crop error {tested:.2f}% top-1")  # by two ranks, and by one
+    assert alone["1-crop"].startswith(f"1-crop error {tested:.2f}% top-1")  # by two ranks, by one
 
 
 PROGRAMS = {
@@ -265,7 +264,7 @@ def test_the_slurm_script_survives_its_time_limit_and_a_death(
     tmp_path: Path, cli: Callable
 ) -> None:
     """On two machines, which are this one: `srun` here starts its command twice, a rank each."""
-    flags = ["--device", "cpu", "--precision", "fp32", *DIGITS, "--iterations", 60]
+    flags = ["--device", "cpu", "--precision", "fp32", *DIGITS, "--iterations", 30]
     result = cli(
         "train", "resnet20", "--slurm", "--", *flags, "--out", tmp_path / "out", "--resume"
     )
@@ -292,7 +291,7 @@ def test_the_slurm_script_survives_its_time_limit_and_a_death(
     process.send_signal(signal.SIGUSR1)  # as SLURM warns: this script alone
     _, err = finish(process)
     step = state(tmp_path / "out")["progress"]["step"]
-    assert f"stopped at step {step}; --resume goes on" in err and step < 60
+    assert f"stopped at step {step}; --resume goes on" in err and step < 30
     assert (tmp_path / "requeued").read_text() == "7\n"
     assert (tmp_path / "srun_flag").read_text() == "--cpus-per-task=3\n"
     (tmp_path / "requeued").unlink()

@@ -27,7 +27,7 @@ def net() -> Any:
     return load_folder(folder("resnet20"))
 
 
-def test_a_short_run_on_digits(tmp_path: Path) -> None:
+def test_a_short_run_on_digits(net: Any, tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "run"
     arguments = ("--data", "digits", "--out", out, "--batch-size", 32)
     done = run("resnet20", *arguments, "--iterations", 60)
@@ -64,13 +64,12 @@ def test_a_short_run_on_digits(tmp_path: Path) -> None:
     assert results["validation_decided"] == "best.pt and nothing else"
     assert re.search(r"images/s  val error [\d.]+%  \d\.\d GiB  0:0\d:\d\d left", steps[0])
 
-    again = run("resnet20", *arguments)
-    assert again.returncode == 2 and "holds a run already: go on with --resume" in again.stderr
+    assert main(net.train, *arguments) == 2
+    assert "holds a run already: go on with --resume" in capsys.readouterr().err
     checkpoint = out / "checkpoint.pt"
-    evaluated = run("resnet20", "--data", "digits", "--evaluate", checkpoint)
-    assert evaluated.stdout == (
-        f"test error {results['test_error']:.2f}%: resnet20 after 60 iterations\n"
-    )
+    assert main(net.train, "--data", "digits", "--evaluate", checkpoint) == 0
+    told = f"test error {results['test_error']:.2f}%: resnet20 after 60 iterations\n"
+    assert capsys.readouterr().out == told
     state = torch.load(checkpoint, weights_only=True)
     load(folder("resnet20") / "model.py").ResNet20().load_state_dict(state["model"], strict=True)
 
