@@ -66,10 +66,9 @@ def test_files_that_no_spec_changes_are_the_same_everywhere() -> None:
         assert {stem for stem, texts in contents.items() if len(texts) > 1} <= of_one_network
 
 
-@pytest.mark.parametrize("name", ["a copy", "resnet20"])
-def test_a_copied_folder_trains_anywhere(tmp_path: Path, name: str) -> None:
+def test_a_copied_folder_trains_anywhere(tmp_path: Path) -> None:
     """Without resnet_gen, from another place, and by another name than its network's."""
-    copy = shutil.copytree(folder("resnet20"), tmp_path / name)
+    copy = shutil.copytree(folder("resnet20"), tmp_path / "a copy")
     (tmp_path / "resnet_gen.py").write_text("raise ImportError('it needs resnet_gen')\n")
     flags = (*DIGITS, "--iterations", 2, "--out", tmp_path / "run")
     done = subprocess.run(
