@@ -131,6 +131,7 @@ class Interrupting:
         if name == package:
             os.kill(os.getpid(), signal.SIGINT)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 package = sys.argv.pop(1)
 sys.meta_path.insert(0, Interrupting())
 from resnet_gen.__main__ import main
