@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import sys
@@ -33,7 +34,7 @@ READING = Namespace(workers=0, skip_bad_images=False, device=torch.device("cpu")
 CIFAR = [name for name in NAMES if (ROOT / "specs/cifar" / f"{name}.yaml").is_file()]
 
 
-RECORDED: dict[tuple[bytes, int, int], dict[str, Any]] = {}
+RECORDED: dict[tuple[bytes, str], dict[str, Any]] = {}
 
 
 class Result(NamedTuple):
@@ -73,10 +74,10 @@ def cli(
 def measured_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """`diff` runs files in this process, which has torch already, and the same file once."""
 
-    def record(path: Path, image_channels: int, image_size: int) -> dict[str, Any]:
-        key = (path.read_bytes(), image_channels, image_size)
+    def record(path: Path, given: dict[str, Any]) -> dict[str, Any]:
+        key = (path.read_bytes(), json.dumps(given))
         if key not in RECORDED or "problem" in RECORDED[key]:  # which names the file
-            RECORDED[key] = recording.record_file(path, image_channels, image_size)
+            RECORDED[key] = recording.record_file(path, json.loads(json.dumps(given)))
         return RECORDED[key]
 
     monkeypatch.setattr(measure, "_record", record)

@@ -121,22 +121,22 @@ def diff(
 
     entry, code = origin.code_of(name, OUT)
     against = library.network(other) if other else None
-    from resnet_gen.compare.measure import measure
+    from resnet_gen.compare.measure import measure_all
 
-    measured = measure(code, entry.spec.image_channels, entry.spec.image_size)
+    network, rival = expand(entry.spec), expand(against.spec) if against else None
+    measured, findings = measure_all(code, network, rival)
     made = header.read(code)
     if made and made.is_of_another_spec(entry):
         again = origin.command(name, entry)
         console.note(f"note: the spec changed since this code was made: {again}")
-    network = expand(entry.spec)
-    if against:
+    if rival:
         from resnet_gen.compare.with_network import align
 
-        found = align(network, measured, code.as_posix(), expand(against.spec))
+        found = align(network, measured, findings, code.as_posix(), rival)
     else:
         from resnet_gen.compare.with_paper import compare
 
-        found = compare(network, measured, code.as_posix())
+        found = compare(network, measured, findings, code.as_posix())
     if as_json:
         console.print_json(found.as_json())
     else:

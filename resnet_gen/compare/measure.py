@@ -15,10 +15,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from resnet_gen.compare import numbers
+from resnet_gen.compare.layer_json import layer_of
+from resnet_gen.compare.numbers import Finding
 from resnet_gen.errors import Failure, Problem
-from resnet_gen.network.layers import Argument, Layer, Operation
+from resnet_gen.network.expansion import Network
+from resnet_gen.network.layers import Layer
 
-TIME_LIMIT = 120  # seconds; the paper's deepest network takes a tenth of it
+TIME_LIMIT = 300  # seconds; the paper's deepest network takes a tenth of it
 CHILD = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -38,25 +42,49 @@ def measure(path: Path, image_channels: int, image_size: int) -> list[Layer]:
         Failure: there is no such file, or it does not build and run (exit code 2); torch is not
             installed (4).
     """
+    given = {"image_channels": image_channels, "image_size": image_size}
+    return [layer_of(fields) for fields in _examined(path, given)["layers"]]
+
+
+def measure_all(
+    path: Path, network: Network, other: Network | None
+) -> tuple[list[Layer], list[Finding]]:
+    """Those layers, and how the numbers that they compute agree with what the spec means.
+
+    With `other`, one more number says whether that network computes the same.
+
+    Raises:
+        Failure: as `measure` does.
+    """
+    spec = network.spec
+    given = {"image_channels": spec.image_channels, "image_size": spec.image_size}
+    document = _examined(path, {**given, "numbers": numbers.request(network, other)})
+    findings = [Finding(**fields) for fields in document["numbers"]]
+    return [layer_of(fields) for fields in document["layers"]], findings
+
+
+def _examined(path: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """The document that recording.py makes of a file and what is asked of it."""
     if not path.is_file():
         hint = "make it with `resnet-gen generate`"
         raise Failure(Problem("file", "there is no such file", hint, path.as_posix()))
     if importlib.util.find_spec("torch") is None:
         hint = "pip install 'resnet-gen[train]'"
         raise Failure(Problem("torch", "torch is not installed", hint), exit_code=4)
-    document = _record(path, image_channels, image_size)
+    document = _record(path, given)
     if "problem" in document:
         raise Failure(Problem(**document["problem"]), document["exit_code"])
-    return [_layer(fields) for fields in document["layers"]]
+    return document
 
 
-def _record(path: Path, image_channels: int, image_size: int) -> dict[str, Any]:
+def _record(path: Path, given: dict[str, Any]) -> dict[str, Any]:
     """The document that recording.py writes, from a process with a limit of time."""
     package = Path(__file__).resolve().parents[2]
     with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder, "layers.json")
-        given = [str(package), str(path), str(image_channels), str(image_size), str(result)]
-        command = [sys.executable, "-P", "-c", CHILD, *given, str(TIME_LIMIT)]
+        request, result = Path(folder, "request.json"), Path(folder, "result.json")
+        request.write_text(json.dumps(given), encoding="utf-8")
+        arguments = [str(package), str(path), str(request), str(result), str(TIME_LIMIT)]
+        command = [sys.executable, "-P", "-c", CHILD, *arguments]
         # In a session of its own, Ctrl-C does not reach it; the exception below does.
         with subprocess.Popen(command, stdout=2, start_new_session=True) as process:
             try:
@@ -85,16 +113,3 @@ def _ended(status: int, path: Path) -> Problem:
     hint = "the system stops a process this way that takes too much memory"
     message = f"running it crashed: {name}"
     return Problem("code", message, hint if name == "SIGKILL" else "", path.as_posix())
-
-
-def _layer(fields: dict[str, Any]) -> Layer:
-    """A layer from its JSON, which has lists for tuples."""
-    known = fields["operation"] in list(Operation)
-    fields["operation"] = Operation(fields["operation"]) if known else fields["operation"]
-    fields["inputs"] = tuple(fields["inputs"])
-    fields["arguments"] = tuple((name, _argument(value)) for name, value in fields["arguments"])
-    return Layer(**fields)
-
-
-def _argument(value: Any) -> Argument:
-    return tuple(map(_argument, value)) if isinstance(value, list) else value

@@ -7,7 +7,7 @@ spec or the paper, so that a file edited by hand shows what it has become.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from resnet_gen.compare.operations import (
 )
 from resnet_gen.network.layers import Layer, Operation
 
+Watch = Callable[[Layer, Call], None]
 WEIGHT_TRANSPOSED = "t"  # how a fully-connected layer takes its weight
 
 
@@ -67,8 +68,16 @@ def _in_both(training: Layer, evaluation: Layer | None) -> Layer:
     return replace(training, arguments=(*training.arguments, ("evaluation", change)))
 
 
-def _run(model: nn.Module, images: Tensor) -> list[Layer]:
-    recorder = _Recorder(model, images)
+def follow(model: nn.Module, images: Tensor, watch: Watch) -> None:
+    """Runs `model` on real images, and shows `watch` each layer as soon as it has run.
+
+    Tensors may be overwritten later, by ReLUs in place.
+    """
+    _run(model, images, watch)
+
+
+def _run(model: nn.Module, images: Tensor, watch: Watch | None = None) -> list[Layer]:
+    recorder = _Recorder(model, images, watch)
     hooks = []
     for name, module in model.named_modules():
         hooks.append(module.register_forward_pre_hook(lambda *_, n=name: recorder.path.append(n)))
@@ -87,8 +96,9 @@ def _run(model: nn.Module, images: Tensor) -> list[Layer]:
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees each operation below autograd, and keeps those that the images pass through."""
 
-    def __init__(self, model: nn.Module, images: Tensor) -> None:
+    def __init__(self, model: nn.Module, images: Tensor, watch: Watch | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.watch = watch
         self.layers: list[Layer] = []
         self.path: list[str] = []
         self.batch = images.shape[0]
@@ -146,6 +156,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return
         layer = self._merged(call) or self._layer(call, tensors)
         self.layers.append(layer)
+        if self.watch:
+            self.watch(layer, call)
         self.sources[id(outputs[0])] = layer.name
         for number, output in enumerate(outputs[1:], start=1):
             self.sources[id(output)] = f"{layer.name}, output {number}"

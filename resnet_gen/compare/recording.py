@@ -1,6 +1,7 @@
 """The process in which a generated file is run: its layers, or what is wrong with it, as JSON.
 
-The run is on torch's meta device, where tensors have a shape and no numbers.
+Layers are recorded on torch's meta device, where tensors have a shape and no numbers. Where numbers
+are asked for too, the network is built again and computed.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from resnet_gen import files
+from resnet_gen.compare.layer_json import fields_of
 from resnet_gen.errors import Failure, Problem
 from resnet_gen.generate.loading import load
-from resnet_gen.network.layers import Layer
 
 WITHOUT_NUMBERS = (
     "`diff` runs the file on torch's meta device, where tensors have a shape but no numbers, and "
@@ -28,27 +29,29 @@ WITHOUT_NUMBERS = (
 
 def main(arguments: Sequence[str]) -> None:
     """Writes the document, and ends this process without waiting for what the file started."""
-    path, image_channels, image_size, result, time_limit = arguments
+    path, request, result, time_limit = arguments
     if hasattr(signal, "alarm"):  # holds even if the process that waits for this one has gone
         signal.alarm(int(time_limit))
-    document = record_file(Path(path), int(image_channels), int(image_size))
+    document = record_file(Path(path), json.loads(Path(request).read_text(encoding="utf-8")))
     files.write(Path(result), json.dumps(document))
     sys.stdout.flush()
     os._exit(0)
 
 
-def record_file(path: Path, image_channels: int, image_size: int) -> dict[str, Any]:
-    """`{"layers": [...]}`, or `{"problem": {...}, "exit_code": ...}` where there are none."""
+def record_file(path: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """`{"layers": [...]}`, or `{"problem": {...}, "exit_code": ...}` where there are none.
+
+    `"numbers"` stands beside the layers where they are asked for.
+    """
     try:
-        layers = _layers(path, image_channels, image_size)
+        return _examined(path, given)
     except Failure as failure:
         return {"problem": asdict(failure.problems[0]), "exit_code": failure.exit_code}
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         return {"problem": asdict(_broken(path, error)), "exit_code": 2}
-    return {"layers": [asdict(layer) for layer in layers]}
 
 
-def _layers(path: Path, image_channels: int, image_size: int) -> list[Layer]:
+def _examined(path: Path, given: dict[str, Any]) -> dict[str, Any]:
     try:
         import torch  # noqa: PLC0415  (so that the process that waits need not)
 
@@ -61,9 +64,18 @@ def _layers(path: Path, image_channels: int, image_size: int) -> list[Layer]:
     if len(names) != 1:
         message = f"__all__ names {len(names)} classes where a generated file names its network"
         raise Failure(Problem("code", message, "", path.as_posix()))
+    network: type[torch.nn.Module] = getattr(module, names[0])
     with torch.device("meta"):
-        model: torch.nn.Module = getattr(module, names[0])()
-        return record(model, torch.empty(2, image_channels, image_size, image_size))
+        size = given["image_size"]
+        layers = record(network(), torch.empty(2, given["image_channels"], size, size))
+    document: dict[str, Any] = {"layers": [fields_of(layer) for layer in layers]}
+    if "numbers" in given:
+        from resnet_gen.compare.computation import compare_numbers  # noqa: PLC0415
+
+        order = [layer.name for layer in layers]
+        findings = compare_numbers(network, given["numbers"], order)
+        document["numbers"] = [asdict(finding) for finding in findings]
+    return document
 
 
 def _broken(path: Path, error: BaseException) -> Problem:

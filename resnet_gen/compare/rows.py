@@ -20,6 +20,8 @@ class Part(StrEnum):
     """What of a network a row compares."""
 
     STRUCTURE = "structure"
+    NUMBERS = "numbers"
+    RECIPE = "recipe"
 
 
 STYLES: dict[str, str] = {
