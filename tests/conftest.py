@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import sys
@@ -33,7 +34,7 @@ READING = Namespace(workers=0, skip_bad_images=False, device=torch.device("cpu")
 CIFAR = [name for name in NAMES if (ROOT / "specs/cifar" / f"{name}.yaml").is_file()]
 
 
-RECORDED: dict[tuple[bytes, int, int], dict[str, Any]] = {}
+RECORDED: dict[tuple[object, ...], dict[str, Any]] = {}
 
 
 class Result(NamedTuple):
@@ -73,10 +74,14 @@ def cli(
 def measured_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """`diff` runs files in this process, which has torch already, and the same file once."""
 
-    def record(path: Path, image_channels: int, image_size: int) -> dict[str, Any]:
-        key = (path.read_bytes(), image_channels, image_size)
+    def record(
+        path: Path, image_channels: int, image_size: int, questions: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        sources = [path, *(path.parent.glob("*.py") if questions else ())]
+        contents = tuple(source.read_bytes() for source in sources)
+        key = (contents, image_channels, image_size, json.dumps(questions))
         if key not in RECORDED or "problem" in RECORDED[key]:  # which names the file
-            RECORDED[key] = recording.record_file(path, image_channels, image_size)
+            RECORDED[key] = recording.record_file(path, image_channels, image_size, questions)
         return RECORDED[key]
 
     monkeypatch.setattr(measure, "_record", record)

@@ -109,21 +109,26 @@ def diff(
 ) -> None:
     """Compare a network and its code with the paper.
 
-    With OTHER, it is compared with that network instead, layer by layer. The code is run, on
-    tensors without numbers, in a process of its own. The exit code is 1 where something differs
-    that the paper does not explain.
+    The network is compared layer by layer, and its training with the paper's. With OTHER, both
+    are compared with that network's instead. The code is run in a process of its own, model.py on
+    tensors without numbers, train.py on made-up images. The exit code is 1 where something
+    differs that the paper does not explain.
     """
     from resnet_gen import console
     from resnet_gen.compare.printing import print_comparison
+    from resnet_gen.compare.recipe import rows as recipe
+    from resnet_gen.compare.rows import Part
     from resnet_gen.generate import header, origin
     from resnet_gen.network.expansion import expand
     from resnet_gen.read import library
 
     entry, code = origin.code_of(name, OUT)
     against = library.network(other) if other else None
-    from resnet_gen.compare.measure import measure
+    from resnet_gen.compare.measure import measure_with_recipe
 
-    measured = measure(code, entry.spec.image_channels, entry.spec.image_size)
+    questions = recipe.questions(entry, code.with_name("train.py"))
+    channels, size = entry.spec.image_channels, entry.spec.image_size
+    measured, answers = measure_with_recipe(code, channels, size, questions)
     made = header.read(code)
     if made and made.is_of_another_spec(entry):
         again = origin.command(name, entry)
@@ -133,10 +138,13 @@ def diff(
         from resnet_gen.compare.with_network import align
 
         found = align(network, measured, code.as_posix(), expand(against.spec))
+        rows = recipe.with_network(entry, answers, against)
     else:
         from resnet_gen.compare.with_paper import compare
 
         found = compare(network, measured, code.as_posix())
+        rows = recipe.with_paper(entry, answers)
+    found = found.and_rows(rows, Part.RECIPE, recipe.heading(entry.spec))
     if as_json:
         console.print_json(found.as_json())
     else:

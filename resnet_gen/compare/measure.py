@@ -32,7 +32,20 @@ recording.main(sys.argv[2:])
 def measure(path: Path, image_channels: int, image_size: int) -> list[Layer]:
     """The layers of the network in `path` (a model.py), in the order in which they run.
 
-    Images are (N, image_channels, image_size, image_size). What the file prints goes to stderr.
+    Raises:
+        Failure: as measure_with_recipe.
+    """
+    return measure_with_recipe(path, image_channels, image_size, None)[0]
+
+
+def measure_with_recipe(
+    path: Path, image_channels: int, image_size: int, questions: dict[str, Any] | None
+) -> tuple[list[Layer], dict[str, Any] | None]:
+    """The layers of the network in `path` (a model.py), and what the train.py beside it does.
+
+    Images are (N, image_channels, image_size, image_size). The answers are those of
+    compare.recipe.asking.ask; without questions there are none. What the files print goes to
+    stderr.
 
     Raises:
         Failure: there is no such file, or it does not build and run (exit code 2); torch is not
@@ -44,19 +57,22 @@ def measure(path: Path, image_channels: int, image_size: int) -> list[Layer]:
     if importlib.util.find_spec("torch") is None:
         hint = "pip install 'resnet-gen[train]'"
         raise Failure(Problem("torch", "torch is not installed", hint), exit_code=4)
-    document = _record(path, image_channels, image_size)
+    document = _record(path, image_channels, image_size, questions)
     if "problem" in document:
         raise Failure(Problem(**document["problem"]), document["exit_code"])
-    return [_layer(fields) for fields in document["layers"]]
+    return [_layer(fields) for fields in document["layers"]], document.get("recipe")
 
 
-def _record(path: Path, image_channels: int, image_size: int) -> dict[str, Any]:
+def _record(
+    path: Path, image_channels: int, image_size: int, questions: dict[str, Any] | None
+) -> dict[str, Any]:
     """The document that recording.py writes, from a process with a limit of time."""
     package = Path(__file__).resolve().parents[2]
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder, "layers.json")
-        given = [str(package), str(path), str(image_channels), str(image_size), str(result)]
-        command = [sys.executable, "-P", "-c", CHILD, *given, str(TIME_LIMIT)]
+        given = [str(package), str(path), str(image_channels), str(image_size)]
+        given += [json.dumps(questions), str(result), str(TIME_LIMIT)]
+        command = [sys.executable, "-P", "-c", CHILD, *given]
         # In a session of its own, Ctrl-C does not reach it; the exception below does.
         with subprocess.Popen(command, stdout=2, start_new_session=True) as process:
             try:

@@ -5,6 +5,7 @@ The run is on torch's meta device, where tensors have a shape and no numbers.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -25,27 +26,57 @@ WITHOUT_NUMBERS = (
     "cannot follow what depends on them"
 )
 
+INSTALL = "pip install 'resnet-gen[train]'"
+MADE_UP = "`diff` runs the main() and train() of this file with made-up images, errors and network"
+
 
 def main(arguments: Sequence[str]) -> None:
     """Writes the document, and ends this process without waiting for what the file started."""
-    path, image_channels, image_size, result, time_limit = arguments
+    path, image_channels, image_size, questions, result, time_limit = arguments
     if hasattr(signal, "alarm"):  # holds even if the process that waits for this one has gone
         signal.alarm(int(time_limit))
-    document = record_file(Path(path), int(image_channels), int(image_size))
+    asked = json.loads(questions)
+    document = record_file(Path(path), int(image_channels), int(image_size), asked)
     files.write(Path(result), json.dumps(document))
     sys.stdout.flush()
     os._exit(0)
 
 
-def record_file(path: Path, image_channels: int, image_size: int) -> dict[str, Any]:
-    """`{"layers": [...]}`, or `{"problem": {...}, "exit_code": ...}` where there are none."""
+def record_file(
+    path: Path, image_channels: int, image_size: int, questions: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """`{"layers": [...]}`, or `{"problem": {...}, "exit_code": ...}` where there are none.
+
+    With questions, "recipe" has the answers of the train.py beside the file.
+    """
+    running = path
     try:
+        document: dict[str, Any] = {}
         layers = _layers(path, image_channels, image_size)
+        document["layers"] = [asdict(layer) for layer in layers]
+        if questions:
+            running = path.with_name("train.py")
+            document["recipe"] = _recipe(running, questions)
+        return document
     except Failure as failure:
         return {"problem": asdict(failure.problems[0]), "exit_code": failure.exit_code}
     except (Exception, SystemExit, KeyboardInterrupt) as error:
-        return {"problem": asdict(_broken(path, error)), "exit_code": 2}
-    return {"layers": [asdict(layer) for layer in layers]}
+        return {"problem": asdict(_broken(running, error)), "exit_code": 2}
+
+
+def _recipe(script: Path, questions: dict[str, Any]) -> dict[str, Any]:
+    try:
+        importlib.import_module("torchvision")  # which every train.py imports
+    except ImportError as error:
+        message = f"torchvision cannot be imported ({error})"
+        raise Failure(Problem("torchvision", message, INSTALL), exit_code=4) from None
+    from resnet_gen.compare.recipe.asking import ask  # noqa: PLC0415
+    from resnet_gen.compare.recipe.rehearsal import CannotAsk  # noqa: PLC0415
+
+    try:
+        return ask(script, questions)
+    except CannotAsk as error:
+        raise Failure(Problem("code", str(error), MADE_UP, script.as_posix())) from None
 
 
 def _layers(path: Path, image_channels: int, image_size: int) -> list[Layer]:
@@ -54,8 +85,8 @@ def _layers(path: Path, image_channels: int, image_size: int) -> list[Layer]:
 
         from resnet_gen.compare.recorder import record  # noqa: PLC0415
     except ImportError as error:
-        message, hint = f"torch cannot be imported ({error})", "pip install 'resnet-gen[train]'"
-        raise Failure(Problem("torch", message, hint), exit_code=4) from None
+        message = f"torch cannot be imported ({error})"
+        raise Failure(Problem("torch", message, INSTALL), exit_code=4) from None
     module = load(path)
     names: list[str] = list(getattr(module, "__all__", []))
     if len(names) != 1:
@@ -81,4 +112,5 @@ def _broken(path: Path, error: BaseException) -> Problem:
     width = len(excerpt.strip()) if not column else 1
     column = column or (indent + 1 if line else 0)
     hint = WITHOUT_NUMBERS if "meta" in message.lower() else ""
+    hint = MADE_UP if path.name == "train.py" else hint
     return Problem("code", message, hint, path.as_posix(), line, column, width, excerpt)
