@@ -68,7 +68,7 @@ def _rates(rehearsal: Rehearsal, asked: Namespace) -> dict[str, Any]:
 
     `pieces` are its first steps and rates; `plateau` the rates after each of the planted errors,
     for a rate that errors decide; `warmup` the rate and the error, in percent, that ends it, for
-    one that the loop begins with; `applied` steps where the loop sets another rate.
+    one that the loop begins with (no error where none does); `applied` steps where the loop sets another rate.
     """
     rate, iterations = rehearsal.script.learning_rate, rehearsal.args.iterations
     rates = [float(rate(step, iterations)) for step in range(iterations)]
@@ -115,7 +115,7 @@ def _of_cifars_loop(
     warm = sum(1 for _ in next(group for _, group in groupby(first)))
     warmup = None
     if not _same(first[0], rates[0]):
-        warmup = [first[0], errors[warm - 2] if 1 < warm < len(errors) else 0.0]
+        warmup = [first[0], errors[warm - 2] if 1 < warm < len(errors) else None]
     else:
         warm = 0
     steps = [0] * (len(errors) - warm) + list(around)

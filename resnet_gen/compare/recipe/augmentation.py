@@ -70,9 +70,9 @@ def crops_of(
     i, j = height // 2, width // 2
     here, beside = crops[:, 0, i, j], crops[:, 0, i, j + 1]
     step = beside - here
-    known = (here >= 1) & (here <= size * size) & (step.abs() == 1) & (here == here.floor())
+    known = (here >= 1) & (here <= image.max()) & (step.abs() == 1) & (here == here.floor())
     flipped = known & (step < 0)
-    at = torch.where(known, here, 1).long() - 1
+    at = (torch.where(known, here, 1).long() - 1) % (size * size)
     down = at // size - i
     across = at % size - torch.where(flipped, width - 1 - j, j)
     columns = torch.arange(width).expand(n, -1)
@@ -89,7 +89,7 @@ def crops_of(
         "offsets": list(zip(down[known].tolist(), across[known].tolist(), strict=True)),
         "exact": bool(exact[known].all()),
         "unknown": int((~known).sum()),
-        "outside": sorted(set(outside.tolist()))[:3] if outside.any() else [0.0],
+        "outside": sorted(set(outside.flatten().tolist()))[:3] if outside.any() else [0.0],
         "mirrored": int(flipped.sum()),
     }
 

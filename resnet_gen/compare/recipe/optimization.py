@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,52 +16,72 @@ RATE = 0.125  # exact in float32 too, which some optimizers keep it in
 SAME = 1e-6  # relative; the weights are float64, the images and scores float32
 
 
+class Fit(NamedTuple):
+    """SGD's numbers that come nearest to two steps with given gradients."""
+
+    momentum: float
+    decays: list[float]  # of each parameter
+    plain: bool  # whether they are v ← momentum·v + gradient + decay·w and w ← w − rate·v
+
+
 def measured(rehearsal: Rehearsal, batch: tuple[Any, ...]) -> dict[str, Any]:
     """Two steps of the script's trainer on a batch, and which momentum and decays they show.
 
-    `plain`: whether they are v ← momentum·v + gradient + decay·w and w ← w − rate·v. `decays` are
-    by the name of the parameter; one that no step moves is in `still`.
+    `loss`: whether the steps follow the gradients of the mean cross-entropy, by torch; `plain`:
+    whether they are SGD's by these gradients, or else by those that the script leaves behind.
+    `decays` are by the name of the parameter; those that no step moves are in `still`.
     """
     trainer = rehearsal.trainer
     network, seen = trainer.model, list[Tensor]()
     trainer.optimizer.state.clear()  # of steps that were taken for another purpose
     hook = network.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
-    names = [name for name, _ in network.named_parameters()]
-    weights, gradients, loss = [_weights(network)], [], True
+    weights, expected, left = [_weights(network)], list[list[Tensor]](), list[list[Tensor]]()
     for _ in range(2):
         set_rate(trainer, RATE)
         reference = copy.deepcopy(network)
         trainer.train_step(*batch)
-        expected = _gradients(reference, seen[-1], batch, rehearsal.design)
-        found = [expected[k] if p.grad is None else p.grad for k, p in _numbered(network)]
-        loss = loss and all(map(_close, found, expected))
-        gradients.append([gradient.detach().clone() for gradient in found])
+        expected.append(_gradients(reference, seen[-1], batch, rehearsal.design))
+        left.append([torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in _all(network)])
         weights.append(_weights(network))
     hook.remove()
-    moved = [[(b - a) / -RATE for a, b in zip(*pair, strict=True)] for pair in _pairs(weights)]
-    still = [name for k, name in enumerate(names) if not (moved[0][k].any() or moved[1][k].any())]
-    trained = [k for k, name in enumerate(names) if name not in still]
-    decays = [_along(moved[0][k] - gradients[0][k], weights[0][k]) for k in range(len(names))]
-    rest = [moved[1][k] - gradients[1][k] - decays[k] * weights[1][k] for k in trained]
-    before = [moved[0][k] for k in trained]
-    momentum = _along(torch.cat([*map(torch.flatten, rest)]), _flat(before)) if trained else 0.0
-    plain = all(
-        _close(moved[0][k], gradients[0][k] + decays[k] * weights[0][k])
-        and _close(
-            moved[1][k], momentum * moved[0][k] + gradients[1][k] + decays[k] * weights[1][k]
-        )
-        for k in trained
-    )
+    moved = [[(a - b) / RATE for a, b in zip(*pair, strict=True)] for pair in pairwise(weights)]
+    names = [name for name, _ in network.named_parameters()]
+    trained = [k for k in range(len(names)) if moved[0][k].any() or moved[1][k].any()]
+    fit = _fit(moved, expected, weights, trained)
+    loss = fit.plain or all(_close(left[n][k], expected[n][k]) for n in range(2) for k in trained)
+    if not fit.plain:
+        fit = _fit(moved, left, weights, trained)
     groups = trainer.optimizer.param_groups
     return {
         "class": type(trainer.optimizer).__name__,
         "nesterov": any(group.get("nesterov", False) for group in groups),
-        "plain": plain,
-        "momentum": momentum if plain else float(groups[0].get("momentum", 0)),
-        "decays": {names[k]: decays[k] for k in trained} if plain else _of_groups(network, groups),
-        "still": still,
+        "plain": fit.plain,
+        "momentum": fit.momentum if fit.plain else float(groups[0].get("momentum", 0)),
+        "decays": {names[k]: fit.decays[k] for k in trained}
+        if fit.plain
+        else _of_groups(network, groups),
+        "still": [name for k, name in enumerate(names) if k not in trained],
         "loss": loss,
     }
+
+
+def _fit(
+    moved: list[list[Tensor]],
+    gradients: list[list[Tensor]],
+    weights: list[list[Tensor]],
+    trained: list[int],
+) -> Fit:
+    """The first step shows the decays, the second the momentum; both say whether that is all."""
+    decays = [_along(m - g, w) for m, g, w in zip(moved[0], gradients[0], weights[0], strict=True)]
+    first = [gradients[0][k] + decays[k] * weights[0][k] for k in trained]
+    second = [gradients[1][k] + decays[k] * weights[1][k] for k in trained]
+    rest = [moved[1][k] - step for k, step in zip(trained, second, strict=True)]
+    momentum = _along(_flat(rest), _flat([moved[0][k] for k in trained])) if trained else 0.0
+    plain = all(
+        _close(moved[0][k], one) and _close(moved[1][k], momentum * moved[0][k] + other)
+        for k, one, other in zip(trained, first, second, strict=True)
+    )
+    return Fit(momentum, decays, plain)
 
 
 def set_rate(trainer: Any, rate: float) -> None:
@@ -103,12 +123,8 @@ def _weights(network: nn.Module) -> list[Tensor]:
     return [p.detach().clone() for p in network.parameters()]
 
 
-def _numbered(network: nn.Module) -> list[tuple[int, nn.Parameter]]:
-    return list(enumerate(network.parameters()))
-
-
-def _pairs(weights: list[list[Tensor]]) -> list[tuple[list[Tensor], list[Tensor]]]:
-    return list(pairwise(weights))
+def _all(network: nn.Module) -> list[nn.Parameter]:
+    return list(network.parameters())
 
 
 def _flat(tensors: list[Tensor]) -> Tensor:

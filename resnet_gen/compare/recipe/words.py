@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -122,7 +121,7 @@ def ordered(words: Mapping[str, str]) -> dict[str, str]:
 
 def number(value: float) -> str:
     """A number with six digits at most: 0.1, 0.0001, 80."""
-    return f"{value:.6g}"
+    return f"{value + 0.0:.6g}"  # 0 for -0
 
 
 def square(size: int) -> str:
@@ -135,8 +134,10 @@ def padding(pixels: int) -> str:
     return f"{pixels} on each side, zeros" if pixels else NONE
 
 
-def warmup(rate: float, error: float) -> str:
-    """The first rate, and the training error in percent that ends it."""
+def warmup(rate: float, error: float | None) -> str:
+    """The first rate, and the training error in percent that ends it; None, if none does."""
+    if error is None:
+        return f"{number(rate)} without end"
     return f"{number(rate)} until the training error is below {number(error)}%"
 
 
@@ -189,7 +190,8 @@ def _rates(facts: Mapping[str, Any], recipe: AnyRecipe) -> str:
 def _plateau(first: float, found: list[list[float]], patience: int, planned: str) -> str:
     """Which patience explains the rates that the planted errors brought about."""
     series = planted.series(patience)
-    for guess in dict.fromkeys([patience, *range(1, 41)]):
+    constant = all(rate == first for rates in found for rate in rates)
+    for guess in [patience, *([] if constant else range(1, 41))]:
         rates = [plateau_rates(first, guess, errors) for errors in series]
         expected = [
             [rates[k][n] for n in planted.asked_after(errors, patience)]
@@ -202,7 +204,7 @@ def _plateau(first: float, found: list[list[float]], patience: int, planned: str
         ):
             words = plateau(first, guess)
             return words if planned == number(first) else f"{words}; and without errors {planned}"
-    if all(rate == first for rates in found for rate in rates):
+    if constant:
         return f"{planned}, whatever the errors"
     return f"{planned}; errors lower it, but not after so many without a lower one"
 
@@ -217,18 +219,16 @@ def _optimizer(steps: Mapping[str, Any]) -> str:
 
 
 def _decays(decays: Mapping[str, float]) -> str:
-    counts = Counter(number(round(value, 12)) for value in decays.values())
-    if not counts:
+    named: dict[float, list[str]] = {}
+    for name, value in decays.items():
+        named.setdefault(float(number(round(value, 12))), []).append(name)
+    if not named:
         return NONE
-    most = counts.most_common(1)[0][0]
-    others = [value for value in counts if value != most]
+    largest, *others = sorted(named, reverse=True)
     if not others:
-        return f"{most} on every parameter"
-    parts = []
-    for other in others[:2]:
-        names = [name for name, value in decays.items() if number(round(value, 12)) == other]
-        parts.append(f"{other} on {_some(names)}")
-    return f"{most}, but {' and '.join(parts)}"
+        return f"{number(largest)} on every parameter"
+    parts = [f"{number(other)} on {_some(named[other])}" for other in others[:2]]
+    return f"{number(largest)}, but {' and '.join(parts)}"
 
 
 def _some(names: Sequence[str]) -> str:
