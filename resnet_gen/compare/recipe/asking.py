@@ -68,7 +68,8 @@ def _rates(rehearsal: Rehearsal, asked: Namespace) -> dict[str, Any]:
 
     `pieces` are its first steps and rates; `plateau` the rates after each of the planted errors,
     for a rate that errors decide; `warmup` the rate and the error, in percent, that ends it, for
-    one that the loop begins with (no error where none does); `applied` steps where the loop sets another rate.
+    one that the loop begins with (no error where none does); `applied` steps where the loop sets
+    another rate.
     """
     rate, iterations = rehearsal.script.learning_rate, rehearsal.args.iterations
     rates = [float(rate(step, iterations)) for step in range(iterations)]

@@ -13,7 +13,7 @@ from torch import Tensor
 from resnet_gen.compare.recipe.rehearsal import CannotAsk, Rehearsal
 
 AT_EACH_PLACE = 40  # made-up images for each place of a crop
-MOST_IMAGES = 16_000
+LEAST_IMAGES, MOST_IMAGES = 3_000, 16_000
 AT_ONCE = 1_000
 DRAWS = 20_000
 PICTURES = ((500, 375), (375, 500))  # width and height, in pixels
@@ -27,7 +27,7 @@ def of_cifar(rehearsal: Rehearsal, step: Step, padding: int, size: int) -> dict[
     """
     augment, channels = rehearsal.script.augment, rehearsal.shape[0]
     places = (2 * padding + 1) ** 2
-    wanted = min(AT_EACH_PLACE * places, MOST_IMAGES)
+    wanted = max(LEAST_IMAGES, min(AT_EACH_PLACE * places, MOST_IMAGES))
     found = [
         crops_of(lambda x: augment(x, *step.more), channels, size, min(AT_ONCE, wanted - k))
         for k in range(0, wanted, AT_ONCE)
@@ -67,12 +67,17 @@ def crops_of(
     if tuple(crops.shape[:2]) != (n, channels):
         raise CannotAsk(f"its augment makes {tuple(crops.shape)} of {tuple(image.shape)} × {n}")
     height, width = crops.shape[2:]
-    i, j = height // 2, width // 2
-    here, beside = crops[:, 0, i, j], crops[:, 0, i, j + 1]
-    step = beside - here
-    known = (here >= 1) & (here <= image.max()) & (step.abs() == 1) & (here == here.floor())
+    here, beside = crops[:, 0, :, :-1], crops[:, 0, :, 1:]
+    is_image = (here >= 1) & (here <= image.max()) & (here == here.floor())
+    is_image &= ((beside - here).abs() == 1) & (beside >= 1)
+    preferred = is_image.int()
+    preferred[:, height // 2, width // 2] *= 2  # others are padding first
+    chosen = preferred.flatten(1).argmax(dim=1)
+    i, j = chosen // (width - 1), chosen % (width - 1)
+    pixel, step = (x.flatten(1)[torch.arange(n), chosen] for x in (here, beside - here))
+    known = is_image.flatten(1).any(dim=1)
     flipped = known & (step < 0)
-    at = (torch.where(known, here, 1).long() - 1) % (size * size)
+    at = (torch.where(known, pixel, 1).long() - 1) % (size * size)
     down = at // size - i
     across = at % size - torch.where(flipped, width - 1 - j, j)
     columns = torch.arange(width).expand(n, -1)

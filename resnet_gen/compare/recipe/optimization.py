@@ -41,7 +41,7 @@ def measured(rehearsal: Rehearsal, batch: tuple[Any, ...]) -> dict[str, Any]:
         reference = copy.deepcopy(network)
         trainer.train_step(*batch)
         expected.append(_gradients(reference, seen[-1], batch, rehearsal.design))
-        left.append([torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in _all(network)])
+        left.append([_left(parameter) for parameter in network.parameters()])
         weights.append(_weights(network))
     hook.remove()
     moved = [[(a - b) / RATE for a, b in zip(*pair, strict=True)] for pair in pairwise(weights)]
@@ -123,8 +123,9 @@ def _weights(network: nn.Module) -> list[Tensor]:
     return [p.detach().clone() for p in network.parameters()]
 
 
-def _all(network: nn.Module) -> list[nn.Parameter]:
-    return list(network.parameters())
+def _left(parameter: nn.Parameter) -> Tensor:
+    """The gradient that a step leaves behind."""
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.clone()
 
 
 def _flat(tensors: list[Tensor]) -> Tensor:

@@ -114,6 +114,9 @@ class Run:
     def log(self, _: dict[str, float]) -> None:
         """Nothing to write."""
 
+    def finish(self, **_: Any) -> None:
+        """Nothing to write."""
+
 
 class Rehearsal:
     """A train.py whose main() has run as far as its loop."""

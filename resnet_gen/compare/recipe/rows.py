@@ -67,7 +67,7 @@ def with_paper(entry: Entry, answers: Mapping[str, Any] | None) -> list[Row]:
     ours, theirs = words.of_spec(recipe, spec), words.of_code(answers, recipe)
     rows = []
     for key in ours:
-        verdict, why = _judge(key, recipe, spec)
+        verdict, why = judge(key, recipe, spec)
         if ours[key] != theirs[key]:
             verdict, why = Verdict.DIFFERS, CHANGED
         rows.append(_row(key, printed.get(key, ""), ours[key], theirs[key], verdict, why))
@@ -100,7 +100,7 @@ def _row(key: str, left: str, spec: str, right: str, verdict: Verdict, why: str)
     return Row(what, left, spec, right, verdict, why, f"recipe.{key}", Part.RECIPE)
 
 
-def _judge(key: str, recipe: AnyRecipe, spec: NetworkSpec) -> tuple[Verdict, str]:
+def judge(key: str, recipe: AnyRecipe, spec: NetworkSpec) -> tuple[Verdict, str]:
     """Whether the spec's recipe is the section's in this row, and if not, why."""
     if key == "warmup":
         return _judge_warmup(recipe, spec)

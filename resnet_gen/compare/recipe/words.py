@@ -95,7 +95,7 @@ def of_code(facts: Mapping[str, Any], recipe: AnyRecipe) -> dict[str, str]:
         "batch_size": f"{facts['batch_size']:,}",
         "learning_rate": _rates(facts, recipe),
         "optimizer": _optimizer(steps),
-        "momentum": number(steps["momentum"]),
+        "momentum": number(round(steps["momentum"], 12)),
         "weight_decay": _decays(steps["decays"]),
         "loss": LOSS if steps["loss"] else f"gradients that are not the {LOSS}'s",
         "evaluate_every": f"every {facts['evaluate_every']:,} iterations",
@@ -239,7 +239,7 @@ def _some(names: Sequence[str]) -> str:
 def _mirrored(share: float) -> str:
     if share == 0:
         return NONE
-    return HALF if abs(share - 0.5) < DRAWN / 2 else f"{share:.0%} of the images"
+    return HALF if abs(share - 0.5) < DRAWN else f"{share:.0%} of the images"
 
 
 def _padding(images: Mapping[str, Any]) -> str:
