@@ -32,8 +32,8 @@ from random_edits import Edit, edits
 from torch import Tensor, nn
 
 from resnet_gen.compare import measure, recording
-from resnet_gen.compare.rows import Part, Verdict
-from resnet_gen.compare.with_paper import compare
+from resnet_gen.compare.by_layer import layer_rows
+from resnet_gen.compare.rows import Verdict
 from resnet_gen.generate import render
 from resnet_gen.generate.loading import load
 from resnet_gen.network.expansion import expand
@@ -100,7 +100,11 @@ def built(path: Path, classes: int | None) -> nn.Module:
 
 
 def behaviour(path: Path, channels: int, size: int) -> list[tuple[str, Tensor]]:
-    """All that a network does, as tensors, those of weights by name; raises what the file raises."""
+    """All that a network does, as tensors, those of weights by name.
+
+    Raises:
+        Exception: whatever the file raises.
+    """
     found = []
     for classes, batch in ((None, 2), (5, 3)):
         model = built(path, classes)
@@ -113,7 +117,7 @@ def behaviour(path: Path, channels: int, size: int) -> list[tuple[str, Tensor]]:
             for key, value in tensors:
                 noise = torch.rand(value.shape, dtype=torch.float64, generator=generator)
                 spread = (18 / max(value[0].numel(), 1)) ** 0.5 if value.dim() > 1 else 1.0
-                positive = value.dim() < 2 and not key.endswith(("bias", "mean"))  # noqa: PLR2004
+                positive = value.dim() < 2 and not key.endswith(("bias", "mean"))
                 value.copy_(noise + 0.5 if positive else spread * (noise - 0.5))
         shape = (batch, channels, size, size)
         images = torch.randn(shape, dtype=torch.float64, generator=generator)
@@ -166,23 +170,22 @@ def judge(edit: Edit, entry: library.Entry, generated: list[tuple[str, Tensor]])
         path.write_text(edit.text)
         try:
             changed = changes(behaviour(path, spec.image_channels, spec.image_size), generated)
-        except BaseException as error:  # noqa: BLE001 (whatever an edit makes a file raise)
+        except BaseException as error:
             return {"outcome": "does not run", "changed": f"{type(error).__name__}: {error}"[:200]}
         began = time.perf_counter()
-        measure._record = lambda path, given: recording.record_file(  # noqa: SLF001
+        measure._record = lambda path, given: recording.record_file(
             path, json.loads(json.dumps(given))
         )
         try:
-            found = compare(network, *measure.measure_all(path, network, None), "model.py")
-        except Exception as error:  # noqa: BLE001 (a Failure, which `diff` prints: exit code 2)
+            seen = measure.measure_all(path, network, None, None)
+        except Exception as error:
             rows, numbers, equal = [str(error)[:200]], [], False
         else:
-            # v1.5 differs from the paper; what counts is the code against the spec.
-            odd = [row for row in found.rows if row.spec != row.right or row.part is Part.NUMBERS]
-            odd = [row for row in odd if row.verdict is Verdict.DIFFERS]
-            rows = [row.what for row in odd]
-            numbers = [row.what for row in odd if row.part is Part.NUMBERS]
-            equal = not odd
+            structure = layer_rows(network.layers, seen.layers)
+            differing = [row for row in structure if row.verdict is Verdict.DIFFERS]
+            numbers = [each.quantity for each in seen.findings if not each.equal]
+            rows = [*(row.what for row in differing), *numbers]
+            equal = not rows
     outcome = ("missed" if equal else "changed") if changed else "equivalent"
     called = {"numbers": numbers, "rows": rows[:3], "seconds": time.perf_counter() - began}
     return {"outcome": outcome, "changed": changed, **called}

@@ -175,7 +175,7 @@ def _line(nodes: list[ast.AST], generator: random.Random) -> str | None:
     block = generator.choice(blocks)
     first = int(isinstance(block[0], ast.Expr) and isinstance(block[0].value, ast.Constant))
     places = list(range(first, len(block)))
-    if len(places) < 2:  # noqa: PLR2004 (two lines to choose from)
+    if len(places) < 2:
         return None
     place, how = generator.choice(places), generator.choice(["dropped", "doubled", "swapped"])
     text = ast.unparse(block[place])

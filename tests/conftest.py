@@ -34,7 +34,7 @@ READING = Namespace(workers=0, skip_bad_images=False, device=torch.device("cpu")
 CIFAR = [name for name in NAMES if (ROOT / "specs/cifar" / f"{name}.yaml").is_file()]
 
 
-RECORDED: dict[tuple[bytes, str], dict[str, Any]] = {}
+RECORDED: dict[tuple[object, ...], dict[str, Any]] = {}
 
 
 class Result(NamedTuple):
@@ -75,7 +75,8 @@ def measured_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """`diff` runs files in this process, which has torch already, and the same file once."""
 
     def record(path: Path, given: dict[str, Any]) -> dict[str, Any]:
-        key = (path.read_bytes(), json.dumps(given))
+        sources = [path, *(path.parent.glob("*.py") if given.get("recipe") else ())]
+        key = (tuple(source.read_bytes() for source in sources), json.dumps(given))
         if key not in RECORDED or "problem" in RECORDED[key]:  # which names the file
             RECORDED[key] = recording.record_file(path, json.loads(json.dumps(given)))
         return RECORDED[key]

@@ -109,34 +109,42 @@ def diff(
 ) -> None:
     """Compare a network and its code with the paper.
 
-    With OTHER, it is compared with that network instead, layer by layer. The code is run, on
-    tensors without numbers, in a process of its own. The exit code is 1 where something differs
-    that the paper does not explain.
+    The network is compared layer by layer and by the numbers that it computes, and its training
+    with the paper's. With OTHER, all are compared with that network's instead. The code is run in
+    a process of its own, with random weights and made-up images. The exit code is 1 where
+    something differs that the paper does not explain.
     """
     from resnet_gen import console
+    from resnet_gen.compare import numbers
+    from resnet_gen.compare.measure import measure_all
     from resnet_gen.compare.printing import print_comparison
+    from resnet_gen.compare.recipe import rows as recipe
+    from resnet_gen.compare.rows import Part
     from resnet_gen.generate import header, origin
     from resnet_gen.network.expansion import expand
     from resnet_gen.read import library
 
     entry, code = origin.code_of(name, OUT)
     against = library.network(other) if other else None
-    from resnet_gen.compare.measure import measure_all
-
     network, rival = expand(entry.spec), expand(against.spec) if against else None
-    measured, findings = measure_all(code, network, rival)
+    questions = recipe.questions(entry, code.with_name("train.py"))
+    measured = measure_all(code, network, rival, questions)
     made = header.read(code)
     if made and made.is_of_another_spec(entry):
         again = origin.command(name, entry)
         console.note(f"note: the spec changed since this code was made: {again}")
-    if rival:
+    if against and rival:
         from resnet_gen.compare.with_network import align
 
-        found = align(network, measured, findings, code.as_posix(), rival)
+        found = align(network, measured.layers, code.as_posix(), rival)
+        rows = recipe.with_network(entry, measured.recipe, against)
     else:
         from resnet_gen.compare.with_paper import compare
 
-        found = compare(network, measured, findings, code.as_posix())
+        found = compare(network, measured.layers, code.as_posix())
+        rows = recipe.with_paper(entry, measured.recipe)
+    found = found.and_rows(numbers.rows(measured.findings), Part.NUMBERS, numbers.HEADING)
+    found = found.and_rows(rows, Part.RECIPE, recipe.heading(entry.spec))
     if as_json:
         console.print_json(found.as_json())
     else:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from resnet_gen.compare import numbers
 from resnet_gen.compare.layer_json import layer_of
@@ -33,6 +33,14 @@ recording.main(sys.argv[2:])
 """
 
 
+class Measured(NamedTuple):
+    """What running a network's files shows."""
+
+    layers: list[Layer]  # in the order in which they run
+    findings: list[Finding]  # how the numbers that they compute agree with what the spec means
+    recipe: dict[str, Any] | None  # the answers of compare.recipe.asking.ask, if it was asked
+
+
 def measure(path: Path, image_channels: int, image_size: int) -> list[Layer]:
     """The layers of the network in `path` (a model.py), in the order in which they run.
 
@@ -47,20 +55,22 @@ def measure(path: Path, image_channels: int, image_size: int) -> list[Layer]:
 
 
 def measure_all(
-    path: Path, network: Network, other: Network | None
-) -> tuple[list[Layer], list[Finding]]:
-    """Those layers, and how the numbers that they compute agree with what the spec means.
+    path: Path, network: Network, other: Network | None, questions: dict[str, Any] | None
+) -> Measured:
+    """Those layers, the numbers that they compute, and what the train.py beside the file does.
 
     With `other`, one more number says whether that network computes the same.
 
     Raises:
-        Failure: as `measure` does.
+        Failure: as `measure` does, of either file.
     """
     spec = network.spec
     given = {"image_channels": spec.image_channels, "image_size": spec.image_size}
-    document = _examined(path, {**given, "numbers": numbers.request(network, other)})
+    asked = {"numbers": numbers.request(network, other), "recipe": questions}
+    document = _examined(path, {**given, **asked})
+    layers = [layer_of(fields) for fields in document["layers"]]
     findings = [Finding(**fields) for fields in document["numbers"]]
-    return [layer_of(fields) for fields in document["layers"]], findings
+    return Measured(layers, findings, document.get("recipe"))
 
 
 def _examined(path: Path, given: dict[str, Any]) -> dict[str, Any]:

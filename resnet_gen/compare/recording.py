@@ -6,6 +6,7 @@ are asked for too, the network is built again and computed.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -26,6 +27,9 @@ WITHOUT_NUMBERS = (
     "cannot follow what depends on them"
 )
 
+INSTALL = "pip install 'resnet-gen[train]'"
+MADE_UP = "`diff` runs the main() and train() of this file with made-up images, errors and network"
+
 
 def main(arguments: Sequence[str]) -> None:
     """Writes the document, and ends this process without waiting for what the file started."""
@@ -41,14 +45,35 @@ def main(arguments: Sequence[str]) -> None:
 def record_file(path: Path, given: dict[str, Any]) -> dict[str, Any]:
     """`{"layers": [...]}`, or `{"problem": {...}, "exit_code": ...}` where there are none.
 
-    `"numbers"` stands beside the layers where they are asked for.
+    "numbers" and "recipe" stand beside the layers where they are asked for; the recipe's are the
+    answers of the train.py beside the file.
     """
+    running = path
     try:
-        return _examined(path, given)
+        document = _examined(path, given)
+        if given.get("recipe"):
+            running = path.with_name("train.py")
+            document["recipe"] = _recipe(running, given["recipe"])
+        return document
     except Failure as failure:
         return {"problem": asdict(failure.problems[0]), "exit_code": failure.exit_code}
     except (Exception, SystemExit, KeyboardInterrupt) as error:
-        return {"problem": asdict(_broken(path, error)), "exit_code": 2}
+        return {"problem": asdict(_broken(running, error)), "exit_code": 2}
+
+
+def _recipe(script: Path, questions: dict[str, Any]) -> dict[str, Any]:
+    try:
+        importlib.import_module("torchvision")  # which every train.py imports
+    except ImportError as error:
+        message = f"torchvision cannot be imported ({error})"
+        raise Failure(Problem("torchvision", message, INSTALL), exit_code=4) from None
+    from resnet_gen.compare.recipe.asking import ask  # noqa: PLC0415
+    from resnet_gen.compare.recipe.rehearsal import CannotAsk  # noqa: PLC0415
+
+    try:
+        return ask(script, questions)
+    except CannotAsk as error:
+        raise Failure(Problem("code", str(error), MADE_UP, script.as_posix())) from None
 
 
 def _examined(path: Path, given: dict[str, Any]) -> dict[str, Any]:
@@ -57,8 +82,8 @@ def _examined(path: Path, given: dict[str, Any]) -> dict[str, Any]:
 
         from resnet_gen.compare.recorder import record  # noqa: PLC0415
     except ImportError as error:
-        message, hint = f"torch cannot be imported ({error})", "pip install 'resnet-gen[train]'"
-        raise Failure(Problem("torch", message, hint), exit_code=4) from None
+        message = f"torch cannot be imported ({error})"
+        raise Failure(Problem("torch", message, INSTALL), exit_code=4) from None
     module = load(path)
     names: list[str] = list(getattr(module, "__all__", []))
     if len(names) != 1:
@@ -93,4 +118,5 @@ def _broken(path: Path, error: BaseException) -> Problem:
     width = len(excerpt.strip()) if not column else 1
     column = column or (indent + 1 if line else 0)
     hint = WITHOUT_NUMBERS if "meta" in message.lower() else ""
+    hint = MADE_UP if path.name == "train.py" else hint
     return Problem("code", message, hint, path.as_posix(), line, column, width, excerpt)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -59,11 +60,17 @@ class Comparison:
     right: str
     rows: tuple[Row, ...]
     with_paper: bool
+    headings: Mapping[Part, str] = field(default_factory=dict)  # above the rows of these parts
 
     @property
     def equal(self) -> bool:
         """Whether nothing differs."""
         return all(row.verdict is not Verdict.DIFFERS for row in self.rows)
+
+    def and_rows(self, rows: Sequence[Row], part: Part, heading: str) -> Comparison:
+        """The comparison with the rows of another part below its own."""
+        headings = {**self.headings, part: heading}
+        return replace(self, rows=(*self.rows, *rows), headings=headings)
 
     def as_json(self) -> dict[str, Any]:
         """The document that `diff --json` prints."""

@@ -6,9 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from resnet_gen.compare import numbers
 from resnet_gen.compare.by_layer import by_name, in_words, layer_key, told_apart
-from resnet_gen.compare.numbers import Finding
 from resnet_gen.compare.rows import CHANGED, Comparison, Row, Verdict
 from resnet_gen.network import layers as op
 from resnet_gen.network.expansion import Network
@@ -17,20 +15,14 @@ from resnet_gen.network.layers import Layer
 SUM_OF = "sum"  # begins the keys of the rows that sum up the layers of one operation
 
 
-def align(
-    network: Network,
-    measured: Sequence[Layer],
-    findings: Sequence[Finding],
-    code: str,
-    other: Network,
-) -> Comparison:
+def align(network: Network, measured: Sequence[Layer], code: str, other: Network) -> Comparison:
     """`other` | `network` as its spec means it | as its code (a path) builds it."""
     left, spec, right = (by_name(side) for side in (other.layers, network.layers, measured))
     rows = [
         _row(name, left.get(name), spec.get(name), right.get(name))
         for name in sorted(dict.fromkeys([*left, *spec, *right]), key=_place)
     ]
-    rows += [*_sums(other.layers, network.layers, measured), *numbers.rows(findings)]
+    rows += _sums(other.layers, network.layers, measured)
     return Comparison(other.spec.name, code, tuple(rows), with_paper=False)
 
 

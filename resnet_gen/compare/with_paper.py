@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
-from resnet_gen.compare import numbers
 from resnet_gen.compare.by_layer import layer_rows
-from resnet_gen.compare.numbers import Finding
 from resnet_gen.compare.rows import CHANGED, MISSING, Comparison, Row, Verdict
 from resnet_gen.compare.summary import strided_in, summary
 from resnet_gen.network.expansion import Network
@@ -25,9 +23,7 @@ COUNTS = (Figure.PARAMETERS, Figure.MULTIPLY_ADDS)
 OF_DEPTH = (Figure.REPEATS, Figure.DEPTH)  # figures that a neighbour in the paper need not share
 
 
-def compare(
-    network: Network, measured: Sequence[Layer], findings: Sequence[Finding], code: str
-) -> Comparison:
+def compare(network: Network, measured: Sequence[Layer], code: str) -> Comparison:
     """The network's column of Table 1, or its row of Table 6, against its code (a path)."""
     spec = network.spec
     paper = printed(spec)
@@ -37,7 +33,7 @@ def compare(
         values = paper.shown.get(key, ""), ours.get(key, MISSING), theirs.get(key, MISSING)
         verdict, why = _judge(key, paper, *values[1:], network)
         rows.append(Row(key.label, *values, verdict, why, str(key)))
-    rows += [*layer_rows(network.layers, measured), *numbers.rows(findings)]
+    rows += layer_rows(network.layers, measured)
     return Comparison(f"paper: {paper.source}", code, tuple(rows), with_paper=True)
 
 

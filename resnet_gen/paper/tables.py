@@ -1,4 +1,4 @@
-"""The paper's tables as printed: numbers are strings, none is computed.
+"""The paper's tables and sections as printed: numbers are strings, none is computed.
 
 Only notes.yaml is ours: what is known about counts that do not round to the printed ones.
 """
@@ -23,6 +23,8 @@ from resnet_gen.read.validation import read_model
 
 PrintedNumber = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$", description="As printed.")]
 Size = Annotated[str, Field(pattern=r"^\d+×\d+$", description="Height × width in pixels.")]
+COUNT = r"\d+(k|×10\^\d)?"
+PrintedCount = Annotated[str, Field(pattern=f"^{COUNT}$", description="As printed: 64k, 60×10^4.")]
 Convolution = Annotated[str, Field(pattern=r"^\d×\d, \d+$", description="Kernel, filters.")]
 
 
@@ -227,6 +229,53 @@ class Notes(_Table):
     flops: list[Note]
 
 
+class PrintedWarmup(_Table):
+    """The smaller learning rate that the 110-layer network of section 4.2 begins with."""
+
+    depth: int
+    learning_rate: PrintedNumber
+    training_error: Annotated[PrintedNumber, Field(description="In %; below it, the warm-up ends.")]
+
+
+class TrainingOf(_Table):
+    """What a section says about training, as printed; counts may be 64k or 60×10^4."""
+
+    section: Literal["3.4", "4.2"]
+    iterations: PrintedCount
+    batch_size: PrintedCount
+    learning_rate: PrintedNumber
+    drops: str
+    momentum: PrintedNumber
+    weight_decay: PrintedNumber
+    mean: str
+    crop: Size
+    flip: str
+
+
+class ImagenetTraining(TrainingOf):
+    """Section 3.4."""
+
+    optimizer: str
+    shorter_side: Annotated[str, Field(pattern=r"^\[\d+, \d+\]$")]
+    colour: str
+
+
+class CifarTraining(TrainingOf):
+    """Section 4.2."""
+
+    drops: Annotated[str, Field(pattern=rf"^{COUNT}( and {COUNT})*$")]
+    warmup: PrintedWarmup
+    split: Annotated[str, Field(pattern=rf"^{COUNT}/{COUNT}$")]
+    padding: PrintedCount
+
+
+class Training(_Table):
+    """How the networks of both designs were trained."""
+
+    imagenet: ImagenetTraining
+    cifar: CifarTraining
+
+
 Model = TypeVar("Model", bound=_Table)
 FILES: dict[str, type[_Table]] = {
     "table1": Table1,
@@ -237,6 +286,7 @@ FILES: dict[str, type[_Table]] = {
     "table6": Table6,
     "section3": Section3,
     "section4-2": Section42,
+    "training": Training,
     "notes": Notes,
 }
 
