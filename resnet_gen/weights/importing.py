@@ -94,9 +94,8 @@ def _accounted(source: Source, *, new_head: bool) -> dict[str, Tensor]:
 
 def _require_decided(path: Path, known: Conventions) -> None:
     if known.undecided:
-        raise Failure(
-            [Problem("weights", said, "", path.as_posix()) for said in known.undecided.values()]
-        )
+        file, told = path.as_posix(), known.undecided.values()
+        raise Failure([Problem("ambiguous", said, "", file) for said in told])
 
 
 def _require_same(

@@ -32,8 +32,10 @@ class Naming:
     def ours(self, name: str) -> str | None:
         """Our name for theirs: `layer1.0.conv1.weight`; None where the layout has no such name."""
         for expression, module, part in self.patterns:
-            if found := expression.fullmatch(name):
-                return self._our_name(module, part, found.groupdict())
+            found = expression.fullmatch(name)
+            ours = found and self._our_name(module, part, found.groupdict())
+            if ours:  # Keras's shortcut has the number that is before the first layer's
+                return ours
         return None
 
     def theirs(self, name: str, blocks: Sequence[int]) -> str:
