@@ -62,12 +62,10 @@ def import_weights(
     else:
         _require_decided(path, known)
         _require_same(path, source, found, known, entry, new_head=new_head)
+    _require_shapes(path, tensors, entry, new_head=new_head)
     told = _transform(source, found, known, entry, tensors)
     if new_head:
         told.append("new_head: fc was left out")
-    if wrong := target.missing_and_added(tensors, entry.spec, new_head=new_head):
-        hint = "--new-head leaves out fc" if "fc." in wrong[0] else ""
-        raise refused(path, f"it is not {entry.name}: {listed(wrong)}", hint)
     if wrong := transforms.faults(tensors):
         raise refused(path, f"no weights of a trained network: {listed(wrong)}")
     classes = known.classes if known.classes and not new_head else None
@@ -117,6 +115,32 @@ def _require_same(
         hint = "every shape would fit, and it would compute something else; " + hint
     message = f"{source.layout.name}'s network is not {entry.name}: it {_has(told[0])}"
     raise refused(path, ", ".join([message, *told[1:]]), hint)
+
+
+def _require_shapes(
+    path: Path, tensors: dict[str, Tensor], entry: Entry, *, new_head: bool
+) -> None:
+    """Every tensor is there in its shape, but for those that a transform adds or takes away."""
+    sizes = {name: shape[:1] for name, shape in target.shapes(entry.spec).items()}
+    plain, wrong = dict(tensors), []
+    for name in tensors:
+        absorbed, _, part = name.rpartition(".")
+        if name in sizes or part not in ("bias", "factor"):
+            continue
+        value, bias = plain.pop(name), part == "bias"
+        if tuple(value.shape) != sizes.get(f"{absorbed}.weight") if bias else value.numel() != 1:
+            wrong.append(f"its {name} is {list(value.shape)}")
+    added = ["num_batches_tracked"]
+    if not any(name.endswith("running_mean") for name in tensors):
+        added += ["running_mean", "running_var"]
+    wrong += [
+        said
+        for said in target.missing_and_added(plain, entry.spec, new_head=new_head)
+        if not (said.startswith("it lacks") and said.endswith(tuple(added)))
+    ]
+    if wrong:
+        hint = "--new-head leaves out fc" if "fc." in wrong[0] else ""
+        raise refused(path, f"it is not {entry.name}: {listed(wrong)}", hint)
 
 
 def _has(told: str) -> str:
