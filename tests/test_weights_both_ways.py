@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 import torch
 import torchvision
@@ -124,6 +125,20 @@ def test_an_eps_that_would_make_a_variance_negative(cli: Callable, tmp_path: Pat
     checkpoint(tmp_path / "best.pt", "resnet50_b", model)
     done = cli("weights", "export", tmp_path / "best.pt", "--as", "keras", "-o", tmp_path / "o.h5")
     assert done.code == 2 and "bn1.running_var would be negative" in done.err
+
+
+def test_keras_has_another_eps(cli: Callable, tmp_path: Path) -> None:
+    """1.001e-5 in its ResNets: what is added to the variances is the same sum."""
+    model: Any = network_class("resnet50_b")()
+    model.bn1.running_var[:] = torch.logspace(-7, 3, 64)
+    checkpoint(tmp_path / "best.pt", "resnet50_b", model)
+    out = tmp_path / "o.h5"
+    assert cli("weights", "export", tmp_path / "best.pt", "--as", "keras", "-o", out).code == 0
+    with h5py.File(out) as file:
+        variance = torch.from_numpy(file["conv1_bn/conv1_bn/moving_variance:0"][()]).double()
+    wanted = model.bn1.running_var.double() + 1e-5
+    assert torch.allclose(variance + 1.001e-5, wanted, rtol=1e-7, atol=0)
+    assert not torch.allclose(variance + 1e-5, wanted, rtol=1e-4, atol=0)
 
 
 # ---- Our own -------------------------------------------------------------------------------------

@@ -7,69 +7,19 @@ from __future__ import annotations
 
 import json
 import pickle
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 import torchvision
-from torch import Tensor, nn
-from torchvision.models.resnet import Bottleneck, ResNet
+from torch import nn
+from torchvision.models.resnet import ResNet
 
 from others import images, imported, require_scores, settle, small
+from references import DETECTRON2, MMPRETRAIN, PYCLS, akamaster, reference, renamed, without_counts
 from resnet_gen.generate.loading import load
-
-
-def reference() -> ResNet:
-    """torchvision's own network, small: v1.5, 7 classes."""
-    return settle(ResNet(Bottleneck, [2, 1, 1, 1], num_classes=7))  # type: ignore[return-value]
-
-
-def renamed(state: dict[str, Tensor], rules: list[tuple[str, Any]]) -> dict[str, Tensor]:
-    """The tensors by other names: the first expression that fits renames."""
-    found = {}
-    for name, value in state.items():
-        for expression, other in rules:
-            new, count = re.subn(f"^{expression}", other, name)
-            if count:
-                found[new] = value
-                break
-        else:
-            raise AssertionError(name)
-    return found
-
-
-def letter(layer: str) -> str:
-    return "abc"[int(layer) - 1]
-
-
-PYCLS = [
-    (r"conv1\.", "stem.conv."),
-    (r"bn1\.", "stem.bn."),
-    (r"fc\.", "head.fc."),
-    (r"layer(\d)\.(\d)\.downsample\.0\.", lambda m: f"s{m[1]}.b{int(m[2]) + 1}.proj."),
-    (r"layer(\d)\.(\d)\.downsample\.1\.", lambda m: f"s{m[1]}.b{int(m[2]) + 1}.bn."),
-    (r"layer(\d)\.(\d)\.conv(\d)\.", lambda m: f"s{m[1]}.b{int(m[2]) + 1}.f.{letter(m[3])}."),
-    (r"layer(\d)\.(\d)\.bn(\d)\.", lambda m: f"s{m[1]}.b{int(m[2]) + 1}.f.{letter(m[3])}_bn."),
-]
-MMPRETRAIN = [(r"fc\.", "head.fc."), (r"", "backbone.")]
-DETECTRON2 = [
-    (r"conv1\.", "stem.conv1."),
-    (r"bn1\.", "stem.conv1.norm."),
-    (r"fc\.", "stem.fc."),
-    (r"layer(\d)\.(\d)\.downsample\.0\.", lambda m: f"res{int(m[1]) + 1}.{m[2]}.shortcut."),
-    (r"layer(\d)\.(\d)\.downsample\.1\.", lambda m: f"res{int(m[1]) + 1}.{m[2]}.shortcut.norm."),
-    (r"layer(\d)\.(\d)\.conv(\d)\.", lambda m: f"res{int(m[1]) + 1}.{m[2]}.conv{m[3]}."),
-    (r"layer(\d)\.(\d)\.bn(\d)\.", lambda m: f"res{int(m[1]) + 1}.{m[2]}.conv{m[3]}.norm."),
-]
-
-
-def without_counts(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: v for name, v in state.items() if not name.endswith("num_batches_tracked")}
-
 
 # ---- torchvision's network by other names --------------------------------------------------------
 
@@ -126,51 +76,6 @@ def test_detectron2s_torchvision_says_its_strides(cli: Callable, tmp_path: Path)
 
 
 # ---- option A: akamaster -------------------------------------------------------------------------
-
-
-class _AkamasterBlock(nn.Module):
-    """Its block: zeros on both sides of the shortcut's channels."""
-
-    def __init__(self, channels: int, out: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, out, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(out)
-        self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(out)
-        self.grows, self.quarter = channels != out, out // 4
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        if self.grows:
-            x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.quarter, self.quarter))
-        return F.relu(y + x)
-
-
-class _Akamaster(nn.Module):
-    def __init__(self, n: int = 3) -> None:
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16)
-        channels = 16
-        for stage, out in enumerate((16, 32, 64), start=1):
-            blocks = []
-            for block in range(n):
-                blocks.append(_AkamasterBlock(channels, out, 2 if stage > 1 and not block else 1))
-                channels = out
-            setattr(self, f"layer{stage}", nn.Sequential(*blocks))
-        self.linear = nn.Linear(64, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.bn1(self.conv1(x)))
-        x = self.layer3(self.layer2(self.layer1(x)))  # type: ignore[operator]
-        return self.linear(x.mean((2, 3)))
-
-
-def akamaster(path: Path, *, legacy: bool = False) -> nn.Module:
-    model = settle(_Akamaster())
-    state = without_counts({f"module.{name}": v for name, v in model.state_dict().items()})
-    document = {"state_dict": state, "best_prec1": 91.7}
-    torch.save(document, path, _use_new_zipfile_serialization=not legacy)
-    return model
 
 
 @pytest.mark.parametrize("legacy", [False, True])
