@@ -12,6 +12,7 @@ import h5py
 import pytest
 import torch
 import torchvision
+from safetensors.torch import save_file
 from torch import nn
 
 from conftest import folder, network_class
@@ -164,6 +165,29 @@ def test_a_checkpoint_of_train_py(cli: Callable, tmp_path: Path) -> None:
         assert done.code == 2 and f"another network than {other}" in done.err
     done = cli("weights", "import", path, "--to", "resnet20", "-o", out, "--input", "bgr")
     assert done.code == 2 and "says itself which network" in done.err
+
+
+@pytest.mark.parametrize("mean", [torch.zeros(()), torch.zeros(2, 2), "none", [1, 2]])
+def test_a_mean_that_is_none(mean: object, cli: Callable, tmp_path: Path) -> None:
+    of_0_1_0(tmp_path / "b.pt", mean=mean)
+    out = tmp_path / "out.safetensors"
+    assert cli("weights", "import", tmp_path / "b.pt", "--to", "resnet20", "-o", out).code == 0
+    assert "input" not in imported(out)[1]
+
+
+def test_metadata_that_are_no_json(cli: Callable, tmp_path: Path) -> None:
+    model = network_class("resnet20")()
+    said = {"format": "resnet-gen weights 1", "network": "resnet20"}
+    said["network_sha256"] = library.network("resnet20").network_sha256
+    path, out = tmp_path / "a.safetensors", tmp_path / "out.safetensors"
+    for wrong in ({"classes": "{}"}, {"input": "[1]"}, {"classes": "["}, {"network": "resnet2"}):
+        save_file(model.state_dict(), path, said | wrong)
+        for command in (("export", "--as", "akamaster", "-o", tmp_path / "o.pth"), ("inspect",)):
+            done = cli("weights", command[0], path, *command[1:])
+            told = json.dumps(done.out + done.err)
+            assert done.code == (2 if command[0] == "export" else 0), told
+    done = cli("weights", "import", path, "--to", "resnet20", "-o", out)
+    assert done.code == 0  # by the hash, whatever its name
 
 
 def of_0_1_0(path: Path, **other: Any) -> nn.Module:

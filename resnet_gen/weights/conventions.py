@@ -119,16 +119,18 @@ def _recorded(source: Source) -> Conventions:
     if source.contents.metadata:
         classes, given = said.get("classes"), said.get("input")
         try:
-            known.classes = json.loads(classes) if classes else None
-            read = json.loads(given) if given else None
-        except ValueError as error:
+            names, read = json.loads(classes or "[]"), json.loads(given or "{}")
+        except (ValueError, RecursionError) as error:
             raise refused(path, "the file is damaged: its metadata are no JSON") from error
-        source.beside["input"] = read
+        if not isinstance(names, list) or not isinstance(read, dict):
+            raise refused(path, "the file is damaged: its metadata have no classes or no input")
+        known.classes = list(map(str, names)) or None
+        source.beside["input"] = read or None
         return known
     classes = said.get("classes")
     known.classes = list(map(str, classes)) if isinstance(classes, list) else None
     mean = said.get("mean")
-    if isinstance(mean, Tensor):
+    if isinstance(mean, Tensor) and mean.dim() in (1, 3):
         whole = mean.dim() == 3 and mean.shape[1:].numel() == 1
         flat = mean.flatten() if whole else mean
         std = [1.0] * int(mean.shape[0])
@@ -224,7 +226,9 @@ def _input_of_config(read: dict[str, Any]) -> Input | None:
     std = given.get("std", given.get("image_std")) if isinstance(given, dict) else None
     if not (isinstance(mean, list) and isinstance(std, list)):
         return None
-    scaled = [[255.0 * float(value) for value in values] for values in (mean, std)]
+    if not all(isinstance(value, (int, float)) for value in mean + std):
+        return None
+    scaled = [[255.0 * value for value in values] for values in (mean, std)]
     return Input(order="rgb", mean=scaled[0], std=scaled[1])
 
 
