@@ -15,7 +15,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hostile import MAKERS, UNTRAINED, good, mutations
+from hostile import UNTRAINED, good, mutations
+from hostile_arrays import MAKERS
 
 MEASURE = """
 import json, os, resource, sys
