@@ -1,4 +1,4 @@
-"""Everything that can be wrong with specs, recipes and the paper's tables, found at once."""
+"""All that can be wrong with specs, recipes, the paper's tables and layouts, found at once."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from resnet_gen.read import library
 from resnet_gen.read.folders import kind_of, network_files
 from resnet_gen.read.recipes import read_recipe, recipe_problems
 from resnet_gen.read.yaml_source import yaml_files
+from resnet_gen.weights import layouts
 
 
 def problems(names: Sequence[str]) -> list[Problem]:
     """What is wrong with networks, files, and the files of folders; without names, with all."""
     if not names:
         found = library.read_networks(network_files().values())[1]
-        return found + recipe_problems() + tables.problems()
+        return found + recipe_problems() + tables.problems() + layouts.problems()
     networks: list[str | Path] = []
     found = []
     for name in names:
@@ -39,4 +40,4 @@ def _problems_of(file: Path) -> list[Problem]:
     return []
 
 
-READERS = {"recipes": read_recipe, "paper": tables.read_table}
+READERS = {"recipes": read_recipe, "paper": tables.read_table, "weights": layouts.read_layout}

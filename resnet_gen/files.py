@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -13,12 +15,23 @@ def write(path: Path, content: str | bytes, *, replace: bool = True) -> None:
         FileExistsError: there is a file already, and `replace` is false.
         OSError: the folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex[:8]}")
-    try:
+    with replacing(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
         if not replace:
             path.touch(exist_ok=False)  # claims the name, where renaming would take it from others
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A new file's path, which takes the place of `path` at the end, or vanishes by an error.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex[:8]}")
+    try:
+        yield part
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)

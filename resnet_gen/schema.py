@@ -9,6 +9,7 @@ from pydantic import Field, TypeAdapter
 from resnet_gen.paper import tables
 from resnet_gen.read.network_spec import NetworkSpec
 from resnet_gen.read.recipe import CifarRecipe, ImagenetRecipe
+from resnet_gen.weights.layouts import Layout
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -20,6 +21,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     one_recipe = Annotated[CifarRecipe | ImagenetRecipe, Field(discriminator="design")]
     recipe: TypeAdapter[Any] = TypeAdapter(one_recipe)
     found = {"network": network.json_schema(), "recipe": recipe.json_schema()}
+    found["weights"] = Layout.model_json_schema()
     for stem, model in tables.FILES.items():
         name = "errors" if model is tables.Errors else stem
         found[name] = model.model_json_schema()

@@ -1,0 +1,1 @@
+"""Weights of others: read without running anything, renamed, transformed exactly, written back."""
