@@ -75,12 +75,8 @@ def test_files_that_the_package_refuses_are_refused(weights: Any) -> None:
             with pytest.raises(ValueError):
                 weights.parse_safetensors(changed)
             continue
-        try:
-            found = weights.parse_safetensors(changed)[0]
-        except ValueError:  # a repeated key, for instance
-            continue
+        assert same_bits(weights.parse_safetensors(changed)[0], expected)
         read += 1
-        assert same_bits(found, expected)
     assert refused > 1_000 and read > 50
 
 

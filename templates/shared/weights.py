@@ -243,12 +243,12 @@ def begin(trainer: Trainable, network: Mapping[str, Any], args: Namespace) -> di
     weights.put_into(trainer.model, args.new_head)
     if weights.mean is not None:
         trainer.mean = weights.mean_of(trainer.image_shape)
-    which = "this script's" if weights.mean is None else "its"
-    head = ", its last layer is drawn anew" if args.new_head else ""
-    note(f"beginning with the weights of {args.init}: {which} mean is subtracted{head}")
     began = {"init": sha256_of(args.init), "new_head": args.new_head}
     if any(other != began for other in gathered(began)):
         fail(f"{args.init} is not the same file on all machines")
+    which = "this script's" if weights.mean is None else "its"
+    head = ", its last layer is drawn anew" if args.new_head else ""
+    note(f"beginning with the weights of {args.init}: {which} mean is subtracted{head}")
     return began
 
 
