@@ -7,12 +7,14 @@ import json
 import os
 import shutil
 import signal
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from conftest import folder, image_folder
 from resnet_gen.generate.loading import load_folder
@@ -211,6 +213,35 @@ def test_the_first_step_is_sgds_from_those_weights(
     ((weights, momentum, mean),) = seen
     best = state(trained, "best.pt")
     assert equal(weights, best["model"]) and not momentum and torch.equal(mean, best["mean"])
+
+
+def test_weights_of_divided_images_learn_as_in_their_source(
+    net: Any, learned: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By torch's own SGD on images as the source had them; conv1 divided by 60 alone would not."""
+    path, divisor = tmp_path / "net.safetensors", 60.0
+    whole(net, path, learned, input=images(learned["mean"], [divisor] * 3))
+    source = net.model.ResNet20()
+    source.load_state_dict(learned["model"])
+    optimizer = torch.optim.SGD(source.parameters(), 0.1, 0.9, weight_decay=1e-4)
+    data = net.data.load("digits", tmp_path, (3, 32, 32)).train
+    expected, found = [], []
+    monkeypatch.setattr(net.train, "augment", lambda pixels, _: pixels)
+    trainer = net.train.Trainer(TEN, torch.zeros(3, 32, 32), "fp32")
+    args = Namespace(init=path, new_head=False, device=torch.device("cpu"))
+    hashes = {"network": "resnet20", "network_sha256": net.train.NETWORK_SHA256}
+    net.weights.begin(trainer, hashes, args)
+    for step in range(4):
+        indices = torch.arange(32) + 32 * step
+        pixels, labels = data.at(indices)
+        loss = F.cross_entropy(source((pixels - learned["mean"]) / divisor), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        trainer.train_step(data, indices, False)
+        expected.append(loss.item())
+        found.append(trainer.figures(1)["loss"])
+    assert found == pytest.approx(expected, rel=0.01)
 
 
 def pets(root: Path) -> Path:

@@ -53,6 +53,7 @@ class Weights(NamedTuple):
     origin: str  # how they came about, for people
     inference_only: str = ""  # why they cannot be trained on, if so
     has_head: bool = True  # whether the last layer is among them
+    divided: float = 1.0  # what their source divided images by, and conv1 is divided by here
 
     def require_network(self, network: str, network_sha256: str) -> None:
         """Ends the run where they are of another network, though their names may be the same."""
@@ -94,12 +95,18 @@ class Weights(NamedTuple):
             fail(f"{self.path} has no mean image of shape {shape}")
         return mean
 
-    def put_into(self, model: nn.Module, new_head: bool = False) -> None:
-        """Makes them the model's, all but the last layer's with `new_head`."""
-        state, own = self.state, model.state_dict()
-        if new_head and isinstance(state, Mapping):
-            state = {**state, **{key: own[key] for key in HEAD}}
-        load_model(model, state, self.path)
+    def put_into(self, model: nn.Module) -> None:
+        """Makes them the model's."""
+        load_model(model, self.state, self.path)
+
+    def to_train(self) -> dict[str, Tensor]:
+        """The state with conv1 as large as in its source, which changes bn1's statistics alone.
+
+        SGD changes weights that are 58 times smaller, before a batch norm, 58² times as much for
+        their size: the first step would undo what conv1 has learned.
+        """
+        sizes = {"conv1.weight": 1, "bn1.running_mean": 1, "bn1.running_var": 2}
+        return {k: v * self.divided ** sizes[k] if k in sizes else v for k, v in self.state.items()}
 
 
 def read_weights(path: Path, device: torch.device) -> Weights:
@@ -109,6 +116,8 @@ def read_weights(path: Path, device: torch.device) -> Weights:
     found = read_checkpoint(path, device)
     if not isinstance(found["mean"], Tensor):
         fail(f"{path} has no mean image")
+    if not isinstance(found["model"], dict):
+        fail(f"{path} has no weights by their names")
     origin = f"after {found['progress']['step']:,} iterations"
     network, its_hash, state = found["network"], found["network_sha256"], found["model"]
     return Weights(path, network, its_hash, state, found["classes"], found["mean"], origin)
@@ -128,7 +137,7 @@ def from_safetensors(path: Path, device: torch.device) -> Weights:
     if missing := {"network", "network_sha256"} - metadata.keys():
         fail(f"{path} lacks {', '.join(sorted(missing))} in its metadata")
     try:
-        classes, mean = json.loads(metadata.get("classes", "null")), None
+        classes, mean, divided = json.loads(metadata.get("classes", "null")), None, 1.0
         if classes is not None and not is_list_of(classes, str):
             raise ValueError("`classes` is no list of names")
         if "input" in metadata:
@@ -137,7 +146,7 @@ def from_safetensors(path: Path, device: torch.device) -> Weights:
             if not mean.shape[:1] == std.shape[:1] == fitting:
                 raise ValueError("`input` is not of as many channels as conv1")
             state["conv1.weight"] = state["conv1.weight"].float() / std
-            mean = mean.to(device)
+            mean, divided = mean.to(device), std.mean().item()
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         reason = f"`input` lacks {error}" if isinstance(error, KeyError) else error
         fail(f"{path} has metadata that cannot be read: {reason}")
@@ -146,6 +155,7 @@ def from_safetensors(path: Path, device: torch.device) -> Weights:
         origin=f"with the weights of {path.name}",
         inference_only=metadata.get("inference_only", ""),
         has_head="new_head" not in metadata,
+        divided=divided,
     )  # fmt: skip
 
 
@@ -240,7 +250,11 @@ def begin(trainer: Trainable, network: Mapping[str, Any], args: Namespace) -> di
         weights.require_classes("--init", "--data", trainer.classes, hint)
     if not is_finite(weights.state):
         fail(f"{args.init} has numbers that are not finite")
-    weights.put_into(trainer.model, args.new_head)
+    state = weights.to_train()
+    if args.new_head:
+        own = trainer.model.state_dict()
+        state |= {key: own[key] for key in HEAD}
+    load_model(trainer.model, state, args.init)
     if weights.mean is not None:
         trainer.mean = weights.mean_of(trainer.image_shape)
     began = {"init": sha256_of(args.init), "new_head": args.new_head}
