@@ -13,7 +13,7 @@ NET, SPEC_PATH = Path("generated/cifar/net"), "specs/cifar/net.yaml"
 
 FILES = [
     *("checkpoint.py", "data.py", "distributed.py", "fast_step.py", "folder.py", "model.py"),
-    *("run.py", "train.py"),
+    *("predict.py", "run.py", "train.py", "weights.py"),
 ]
 
 

@@ -197,7 +197,8 @@ def test_renamed_classes_are_told(
         (data / part / renamed[0]).rename(data / part / renamed[1])
     capsys.readouterr()
     assert main(net.train, "--data", data, "--evaluate", trained / "run/checkpoint.pt") == 2
-    words = "the checkpoint and the data have not the same classes: only the checkpoint has cat, "
+    checkpoint = trained / "run/checkpoint.pt"
+    words = f"{checkpoint} and the data have not the same classes: only {checkpoint} has cat, "
     assert words + f"only the data has {renamed[1]}" in capsys.readouterr().err
     resumed = ("--data", data, "--out", trained / "run", *SMALL, "--resume")
     assert main(net.train, *resumed) == 2
@@ -228,4 +229,4 @@ def test_evaluating_needs_no_training_images(
     assert main(net.train, "--data", tmp_path / "pets", "--evaluate", checkpoint) == 0
     assert capsys.readouterr().out.startswith("test error ")
     assert main(net.train, "--data", "digits", "--evaluate", checkpoint) == 2
-    assert "only the checkpoint has cat, dog, only the data has 0, 1" in capsys.readouterr().err
+    assert f"only {checkpoint} has cat, dog, only the data has 0, 1" in capsys.readouterr().err

@@ -80,8 +80,8 @@ def test_a_checkpoint_of_another_network_is_refused_though_its_keys_fit(
     model = untrained(tiny, 0)
     other = save(script, model, tmp_path / "other.pt", network_sha256="0" * 64)
     assert run("--data", pictures, "--evaluate", other) == 2
-    words = f"train.py: {other} is of another network: tiny, built from another spec"
-    assert last_line(capsys) == words
+    words = f"{other} is of another network: tiny, built from another spec than the tiny here"
+    assert last_line(capsys) == f"train.py: {words}"
     own = save(script, model, tmp_path / "own.pt", spec_sha256="another recipe")
     assert run("--data", pictures, "--evaluate", own, own) == 0
     assert run("--data", pictures, "--evaluate", own, other) == 2  # in an ensemble too

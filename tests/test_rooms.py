@@ -24,10 +24,12 @@ MAY_IMPORT = {
     "distributed": set(),
     "folder": {"distributed"},
     "checkpoint": {"distributed"},
+    "weights": {"distributed", "folder", "checkpoint"},
+    "predict": {"distributed", "folder"},
     "data": {"distributed", "folder"},
-    "run": {"distributed", "checkpoint"},
+    "run": {"distributed", "checkpoint", "weights"},
     "fast_step": {"distributed", "run"},
-    "evaluate": {"distributed", "folder", "checkpoint", "data"},
+    "evaluate": {"distributed", "folder", "checkpoint", "data", "weights", "predict"},
 }
 INSTALLED = {"torch", "torchvision", "PIL", "sklearn"}
 

@@ -21,7 +21,8 @@ from resnet_gen.read.folders import folders
 from resnet_gen.read.library import Entry
 from resnet_gen.read.recipe import ImagenetRecipe
 
-SHARED = ("folder", "run", "checkpoint", "distributed")  # the same bytes in every network's folder
+# The same bytes in every network's folder.
+SHARED = ("folder", "run", "checkpoint", "weights", "predict", "distributed")
 OF_FAMILY = {"cifar": ("data", "fast_step"), "imagenet": ("data", "evaluate")}
 SIBLINGS = sorted({"model", *SHARED, *(name for names in OF_FAMILY.values() for name in names)})
 ISOLATED = ["--isolated", "--quiet", "--no-cache", "--target-version", "py311"]

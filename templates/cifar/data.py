@@ -7,8 +7,9 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision import datasets, transforms
+from torchvision import datasets
 from torchvision.datasets.utils import check_integrity
+from torchvision.transforms import functional as T
 
 from distributed import fail, note
 from folder import (
@@ -126,20 +127,28 @@ def load_folder(folder: Path, shape: Shape) -> Data:
 
 
 def in_memory(part: Part, shape: Shape) -> Images:
-    """All images of a part, resized to `shape`, whatever their aspect ratio."""
-    channels, *size = shape
-    if channels not in (1, 3):
-        fail(f"images of files have 3 channels, or 1 in grey: this network takes {channels}")
-    resize = transforms.Compose([transforms.Resize(size), transforms.PILToTensor()])
+    """All images of a part."""
 
     def pixels(path: str) -> Tensor:
         try:
-            return resize(read_image(path, channels))
+            return read_pixels(path, shape)
         except (UnreadableImage, OSError) as error:
             fail(f"{path} cannot be read as an image: {error}")
 
     labels = torch.tensor([label for _, label in part.samples])
     return Images(torch.stack([pixels(path) for path, _ in part.samples]), labels)
+
+
+def read_pixels(path: str, shape: Shape) -> Tensor:
+    """The bytes of an image, resized to `shape`, whatever its aspect ratio.
+
+    Raises:
+        UnreadableImage, OSError: the file, or the system, is at fault: see folder.py.
+    """
+    channels, *size = shape
+    if channels not in (1, 3):
+        fail(f"images of files have 3 channels, or 1 in grey: this network takes {channels}")
+    return T.pil_to_tensor(T.resize(read_image(path, channels), size))
 
 
 def hold_out(data: Data, at_most: int) -> Data:

@@ -1,4 +1,7 @@
-"""The paper's tests on ImageNet: several views of each image, and ensembles of networks."""
+"""The paper's tests on ImageNet: several views of each image, and ensembles of networks.
+
+What single images are, by the same views, is here too.
+"""
 
 import importlib.util
 import io
@@ -24,8 +27,9 @@ from folder import (
     note_ignored,
     open_tested,
     read_image,
-    same_classes,
 )
+from predict import predict
+from weights import Weights, read_weights
 
 Views = Callable[[Image.Image], list[Tensor]]
 
@@ -132,7 +136,7 @@ def errors(
 def evaluate(
     tests: dict[str, Test], last_size: int, network: str, network_sha256: str, args: Namespace
 ) -> None:
-    """Prints the errors of one checkpoint, or of an ensemble of several (Table 5).
+    """Prints the errors of one network, or of an ensemble of several (Table 5).
 
     Of checkpoints of other networks, the code is in the folders beside this one.
     """
@@ -140,13 +144,10 @@ def evaluate(
     part = open_tested(find(args.data, args.root))
     note_ignored([part])
     for path in args.evaluate:
-        checkpoint = checkpoints.read_checkpoint(path, args.device)
-        classes = {str(path): checkpoint["classes"], str(part.path): part.classes}
-        same_classes("--evaluate", classes)
-        own = checkpoint["network"] == network
-        built = network_of(path, checkpoint, network_sha256 if own else "", own)
-        networks.append(Classifier(built, checkpoint["mean"], last_size, args.precision))
-        names.append(checkpoint["network"])
+        weights = read_weights(path, args.device)
+        weights.require_classes("--evaluate", str(part.path), part.classes)
+        networks.append(classifier(weights, last_size, network, network_sha256, args.precision))
+        names.append(weights.network)
     torch.backends.cudnn.benchmark = args.test != "multi-scale"  # which has many sizes
     bad = list[str]()
     top1, top5 = errors(networks, part.samples, tests[args.test], bad, args)
@@ -158,9 +159,43 @@ def evaluate(
         )
 
 
-def network_of(path: Path, checkpoint: dict[str, Any], network_sha256: str, own: bool) -> nn.Module:
-    """The network of a checkpoint, with its weights: this one, or one whose folder is beside it."""
-    name, here = checkpoint["network"], Path(__file__).resolve().parent
+def predict_images(
+    tests: dict[str, Test], last_size: int, network: str, network_sha256: str, args: Namespace
+) -> None:
+    """Prints what images are by one network, or by an ensemble: best.pt's unless others are named.
+
+    The views are those of --test, and probabilities are averaged as in tests.
+    """
+    read = [read_weights(path, args.device) for path in args.evaluate or [args.out / "best.pt"]]
+    classes = read[0].names()
+    for weights in read[1:]:
+        weights.require_classes("--evaluate", str(read[0].path), classes)
+    own = (last_size, network, network_sha256, args.precision)
+    networks = [classifier(weights, *own) for weights in read]
+    for each in networks:
+        each.model.eval()
+
+    def probabilities(path: str) -> Tensor:
+        shown = tests[args.test].views(read_image(path))
+        made = [each.probabilities(pixels).mean(dim=0) for pixels in shown for each in networks]
+        return torch.stack(made).mean(dim=0)
+
+    predict(args.predict, probabilities, classes)
+
+
+def classifier(
+    weights: Weights, last_size: int, network: str, network_sha256: str, precision: str
+) -> Classifier:
+    """The network of some weights, with them: this one, or one whose folder is beside it."""
+    built = network_of(weights, network, network_sha256)
+    weights.put_into(built)
+    return Classifier(built, weights.known_mean(), last_size, precision)
+
+
+def network_of(weights: Weights, network: str, network_sha256: str) -> nn.Module:
+    """The network that weights are of, from this folder or one beside it."""
+    name, here = weights.network, Path(__file__).resolve().parent
+    own = name == network
     folder = here if own else here.parent / name
     spec = importlib.util.spec_from_file_location(f"model_of_{name}", folder / "model.py")
     if (
@@ -169,18 +204,17 @@ def network_of(path: Path, checkpoint: dict[str, Any], network_sha256: str, own:
         or not spec
         or not spec.loader
     ):
-        fail(f"{path} is of {name}, and there is no {folder / 'model.py'}")
+        fail(f"{weights.path} is of {name}, and there is no {folder / 'model.py'}")
     if not own:  # train.py of that folder says which network it is, and is not run for it
         train = folder / "train.py"
         text = train.read_text(encoding="utf-8") if train.is_file() else ""
         found = re.search(r'^NETWORK_SHA256 = "(\w+)"', text, re.MULTILINE)
         network_sha256 = found[1] if found else ""
-    checkpoints.require_network(path, checkpoint, network_sha256)
+    weights.require_network(name, network_sha256)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    network: nn.Module = getattr(module, module.__all__[0])(num_classes=len(checkpoint["classes"]))
-    checkpoints.load_model(network, checkpoint["model"], path)
-    return network
+    built: nn.Module = getattr(module, module.__all__[0])(num_classes=len(weights.names()))
+    return built
 
 
 def pixel_mean(

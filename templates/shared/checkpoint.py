@@ -134,7 +134,8 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     """A checkpoint that a script of this version has written."""
     checkpoint = read(path, device)
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("network"), str):
-        fail(f"{path} is no checkpoint of a network that resnet-gen generated")
+        others = "`resnet-gen weights import` reads other people's"
+        fail(f"{path} is no checkpoint of a network that resnet-gen generated: {others}")
     if missing := KEYS - checkpoint.keys():
         lacking = ", ".join(sorted(missing))
         fail(
@@ -147,12 +148,6 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         fail(f"{path} does not have the names of classes")
     return checkpoint
-
-
-def require_network(path: Path, checkpoint: dict[str, Any], network_sha256: str) -> None:
-    """Ends the run where the checkpoint is of another network, though its keys may be the same."""
-    if checkpoint["network_sha256"] != network_sha256:
-        fail(f"{path} is of another network: {checkpoint['network']}, built from another spec")
 
 
 def load_model(model: nn.Module, state: object, path: Path) -> None:

@@ -111,7 +111,7 @@ def open_tested(folder: Path) -> Part:
     return part
 
 
-def same_classes(what: object, classes: dict[str, list[str]]) -> None:
+def same_classes(what: object, classes: dict[str, list[str]], hint: str = "") -> None:
     """Ends the run where two lists of classes differ, and says in which names."""
     (first, wanted), *others = classes.items()
     for other, names in others:
@@ -120,9 +120,9 @@ def same_classes(what: object, classes: dict[str, list[str]]) -> None:
         if lacking or added:
             only = [f"only {first} has {_some(lacking)}"] if lacking else []
             only += [f"only {other} has {_some(added)}"] if added else []
-            fail(f"{what}: {first} and {other} have not the same classes: {', '.join(only)}")
+            fail(f"{what}: {first} and {other} have not the same classes: {', '.join(only)}{hint}")
         if names != wanted:
-            fail(f"{what}: {first} and {other} have the same classes in another order")
+            fail(f"{what}: {first} and {other} have the same classes in another order{hint}")
 
 
 def read_image(path: str, channels: int = 3, shorter: float | None = None) -> Image.Image:

@@ -24,13 +24,14 @@ from typing import IO, Any, Protocol
 import torch
 
 import checkpoint as checkpoints
+import weights
 from checkpoint import Progress, is_finite, replace, writing
 from distributed import LOCAL_RANK, RANK, RANKS, Signals, fail, gathered, note
 
 LOG_EVERY = 50  # steps between lines of metrics.jsonl; only there is the device waited for
 
 
-class Trainer(checkpoints.Stateful, Protocol):
+class Trainer(weights.Trainable, Protocol):
     """What train.py trains, and the figures that it is judged by."""
 
     @property
@@ -60,11 +61,15 @@ class Run:
         self._require_an_empty_folder()
 
     def open(self, trainer: Trainer, of: dict[str, str], same: Mapping[str, object]) -> None:
-        """Takes the folder, and with --resume goes on from its checkpoint.
+        """Takes the folder, and goes on from its checkpoint (--resume) or begins (--init).
 
         `of` says which network this is, `same` what else a checkpoint has to share with this run.
         """
-        self.trainer, self.of = trainer, {**of, "same": dict(same)}
+        self.trainer, self.same = trainer, dict(same)
+        self.of = {**of, "same": self.same}
+        resumes = self.args.resume and (self.folder / "checkpoint.pt").exists()
+        if self.args.init and not gathered(resumes)[0]:
+            self.same |= weights.begin(trainer, of, self.args)
         path = self.folder / "metrics.jsonl" if RANK == 0 else Path(os.devnull)
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -162,6 +167,7 @@ class Run:
             "batch_size": args.batch_size,
             "seed": args.seed,
             "precision": args.precision,
+            **{key: self.same[key] for key in weights.BEGAN if key in self.same},
             **tested,
             f"best_{key}": progress.best,
             **more,
@@ -199,11 +205,13 @@ class Run:
                 self.metrics.truncate(0)
             return
         checkpoint = checkpoints.read_checkpoint(path, self.args.device)
+        self.same |= weights.began_with(checkpoint["same"], self.args)
         checkpoints.compare(path, checkpoint, self.of)
         self.progress = checkpoints.restore(path, self.trainer, checkpoint)
         if RANK == 0:
             checkpoints.cut_metrics(self.metrics, metrics, self.progress)
-        note(f"resuming at step {self.progress.step:,}")
+        instead = ": --init is where the run began, and is not read again" * bool(self.args.init)
+        note(f"resuming at step {self.progress.step:,}{instead}")
 
     def _require_nothing_to_lose(self) -> None:
         if RANK > 0:
@@ -351,6 +359,7 @@ def flags(about: str, network: str, iterations: int, batch_size: int) -> Argumen
     add("--eager", action="store_true", help="use neither CUDA graphs nor torch.compile")
     add("--resume", action="store_true", help="go on from OUT/checkpoint.pt, if it is there")
     add("--tensorboard", action="store_true", help="write the figures for TensorBoard too")
+    weights.add_flags(parser)
     parser.set_defaults(out=Path("runs", network), device="auto", precision="auto", seed=0)
     parser.set_defaults(iterations=iterations, batch_size=batch_size)
     where = "in the recipe at the top of train.py, or under `training` in the network's spec"
@@ -368,6 +377,7 @@ def flags(about: str, network: str, iterations: int, batch_size: int) -> Argumen
 def parse(parser: ArgumentParser) -> Namespace:
     """The arguments, with device and precision decided."""
     args = parser.parse_args()
+    weights.check_flags(parser, args)
     if min(args.iterations, args.batch_size) < 1 or not 0 <= args.seed < 2**32:
         parser.error("--iterations and --batch-size must be at least 1, --seed 0 to 2**32 - 1")
     if args.batch_size % RANKS:
