@@ -13,40 +13,50 @@ BATCHES = (1, 3)  # images; what is exported was traced with another number
 TOLERANCE = 1e-4  # of the largest score: a thousand layers in float32 stay well below it
 
 
-def difference(
-    network: nn.Module,
-    exported: Callable[[Tensor], Tensor],
-    batches: Sequence[tuple[Tensor, Tensor]],
-    what: str,
-) -> str:
-    """The largest difference of scores, in words.
-
-    Args:
-        network: the generated network, in eval mode.
-        exported: what takes the second images of a pair to scores.
-        batches: pairs of the network's images (N, C, H, W) and the same for `exported`.
-        what: what the other one is, for the sentence.
+def scores_of(network: nn.Module, batches: Sequence[Tensor]) -> list[Tensor]:
+    """What the generated network, in eval mode, makes of batches of images (N, C, H, W).
 
     Raises:
-        Failure: the scores are not finite (exit code 2), or not the same (3).
+        Failure: a score is not finite (exit code 2).
     """
-    largest, apart = 0.0, 0.0
     with torch.no_grad():
-        for own, others in batches:
-            scores, found = network(own), exported(others)
-            if not scores.isfinite().all():
-                message = "the network's scores are not finite: its training has diverged"
-                raise Failure(Problem("checkpoint", message))
-            if found.shape != scores.shape:
-                message = f"{what} gives scores {tuple(found.shape)}, not {tuple(scores.shape)}"
-                raise Failure(Problem("export", message), exit_code=3)
-            largest = max(largest, scores.abs().max().item())
-            apart = max(apart, (found - scores).abs().max().item())
+        scores = [network(images) for images in batches]
+    if not all(each.isfinite().all() for each in scores):
+        message = "the network's scores are not finite: its training has diverged"
+        raise Failure(Problem("checkpoint", message))
+    return scores
+
+
+def difference(
+    scores: Sequence[Tensor],
+    exported: Callable[[Tensor], Tensor],
+    batches: Sequence[Tensor],
+    what: str,
+) -> str:
+    """The largest difference from the generated network's scores, in words.
+
+    Args:
+        scores: the generated network's, for the same images.
+        exported: what takes images to scores.
+        batches: the images as `exported` takes them.
+        what: what it is, for the sentence.
+
+    Raises:
+        Failure: the scores are not the same (exit code 3).
+    """
+    with torch.no_grad():
+        found = [exported(images) for images in batches]
+    shapes = [[tuple(each.shape) for each in several] for several in (found, scores)]
+    if shapes[0] != shapes[1]:
+        message = f"{what} gives scores of shapes {shapes[0]}, not {shapes[1]}"
+        raise Failure(Problem("export", message), exit_code=3)
+    largest = max(each.abs().max().item() for each in scores)
+    apart = max((f - s).abs().max().item() for f, s in zip(found, scores, strict=True))
     relative = apart / (largest or 1.0)
     if not relative <= TOLERANCE:  # nor where it is not a number
         message = f"{what} gives other scores: {relative:.1g} of the largest apart"
         raise Failure(Problem("export", message, "nothing was written"), exit_code=3)
-    counts = " and ".join(str(len(own)) for own, _ in batches)
+    counts = " and ".join(str(len(each)) for each in scores)
     if apart == 0:
         return f"{what}: the same scores as the generated network, to the bit, for {counts} images"
     return (

@@ -53,11 +53,11 @@ def export(
     _require_input(checkpoint, made_of, shape, subtract_mean)
     pixels = [example_images(count, shape) for count in comparing.BATCHES]
     own = [prepared(images, made_of) for images in pixels]
+    scores = comparing.scores_of(network, own)
     leaving, remarks = network, []
     if fold:
         leaving = folded(network)
-        pairs = [(images, images) for images in own]
-        remarks.append(comparing.difference(network, leaving, pairs, "folded"))
+        remarks.append(comparing.difference(scores, leaving, own, "folded"))
     if subtract_mean and made_of is not None:
         leaving = FromPixels(leaving, made_of).eval()
     metadata = describing.of_graph(entry, trained, subtract_mean=subtract_mean)
@@ -69,8 +69,8 @@ def export(
         message = f"torch cannot export this network: {str(error).strip().splitlines()[0]}"
         hint = "is model.py edited? Its operations must not depend on the numbers in a tensor"
         raise Failure(Problem("export", message, hint, code.as_posix())) from None
-    pairs = list(zip(own, pixels if subtract_mean else own, strict=True))
-    remarks.append(comparing.difference(network, exported, pairs, form))
+    taken = pixels if subtract_mean else own
+    remarks.append(comparing.difference(scores, exported, taken, form))
     return Exported(content, remarks)
 
 
