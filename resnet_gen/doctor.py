@@ -10,7 +10,12 @@ from importlib import metadata
 from typing import NamedTuple
 
 DISTRIBUTION = "resnet-gen"
-EXTRAS = ("", "plot", "train")  # what a user installs; the rest is for developing this package
+EXTRAS = (
+    "",
+    "export",
+    "plot",
+    "train",
+)  # what a user installs; the rest is for developing this package
 ASK_TORCH = """
 import torch, torchvision
 if torch.cuda.is_available():

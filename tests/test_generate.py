@@ -17,7 +17,7 @@ import pytest
 from conftest import NAMES, ROOT
 from resnet_gen import __version__
 from resnet_gen.errors import Failure
-from resnet_gen.generate import output, render
+from resnet_gen.generate import header, output, render
 from resnet_gen.read import library
 
 SPEC = "name: net\ndesign: cifar\ndepth: 20\nshortcut: A\n"
@@ -173,8 +173,7 @@ def test_a_file_of_somebody_elses_is_kept(net: Path, cli: Callable) -> None:
 
 def test_a_broken_write_leaves_the_old_file(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old, names = MODEL.read_text(), sorted(MODEL.parent.iterdir())
-    entry = library.network("net.yaml")
-    file = output.inspect(MODEL, entry, "print('new')\n", False)
+    file = output.inspect(MODEL, header.of_design("print('new')\n"), "print('new')\n")
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

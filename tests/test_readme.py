@@ -25,6 +25,7 @@ SHORTER = {  # the same command for fewer iterations, or with what is installed 
     "python3 -m venv .venv && . .venv/bin/activate": "test -e .venv/bin/activate",
     "pip install --quiet --editable '.[train,plot]'": "test -e pyproject.toml",
     "pip install --quiet --editable '.[train,weights]'": "test -e pyproject.toml",
+    "pip install --quiet --editable '.[train,export]'": "test -e pyproject.toml",
     "pip install --quiet scikit-image": "python -c 'import skimage'",
     "python generated/imagenet/resnet50_b/train.py --data imagenet": (
         "python generated/imagenet/resnet50_b/train.py --data imagenet --help"

@@ -43,6 +43,8 @@ def generate(
 ) -> None:
     """Generate the code of networks, a folder for each.
 
+    With --all, hubconf.py too, by which torch.hub finds them.
+
     Files that were edited by hand are kept. The exit code is 1 where some were kept, and with
     --check or --diff where some are not up to date.
     """
@@ -59,7 +61,7 @@ def generate(
         message = "--check and --diff remove nothing, so they do not go with --prune"
         raise Failure(Problem("usage", message, "they name what --prune would remove"))
     entries = library.all_networks() if everything else library.networks(specs or [])
-    rendered = render.render(entries)
+    rendered = render.render(entries, hub=everything)
     files = [output.inspect(out / path, *content) for path, content in rendered.items()]
     left_over = stale.find(out, rendered.keys(), entries) if everything else []
     if check or diff:
@@ -79,7 +81,7 @@ def generate(
     if left_over and not prune:
         what = f"{len(left_over)} of the files below {out.as_posix()}"
         console.note(f"no spec makes {what}: --all --check names them, --all --prune removes them")
-    for path, why in stale.prune(left_over if prune else []):
+    for path, why in stale.prune(out, left_over if prune else []):
         console.note(f"removed {path.as_posix()} ({why})")
     precious = [each for each in left_over if each.state is not None] if prune else []
     for each in precious:

@@ -11,7 +11,6 @@ from pathlib import Path
 from resnet_gen.errors import Failure, Problem
 from resnet_gen.files import write as write_whole
 from resnet_gen.generate import header
-from resnet_gen.read.library import Entry
 
 
 class State(Enum):
@@ -23,6 +22,7 @@ class State(Enum):
     FOREIGN = "not made by resnet-gen"
     SPEC_CHANGED = "the spec changed"
     SPEC_MOVED = "the spec moved"
+    SPECS_CHANGED = "the specs changed"
     GENERATOR_CHANGED = "the generator changed"
 
 
@@ -47,9 +47,8 @@ class File:
         return self.state.value + (f"; {self.besides.value} too" if self.besides else "")
 
 
-def inspect(path: Path, entry: Entry, code: str, is_shared: bool) -> File:
-    """The file at `path` against the code that the spec gives."""
-    lines = header.of_design(code) if is_shared else header.of_network(entry, code)
+def inspect(path: Path, lines: str, code: str) -> File:
+    """The file at `path` against the header and the code that the specs give."""
     text = lines + code
     try:
         found = header.text_of(path)
@@ -62,16 +61,20 @@ def inspect(path: Path, entry: Entry, code: str, is_shared: bool) -> File:
         return File(path, text, found, State.CURRENT)
     if made is None:
         return File(path, text, found, State.FOREIGN)
-    changed = None if made.lines == lines else State.GENERATOR_CHANGED
-    if not is_shared and made.spec is not None:
-        if made.is_of_another_spec(entry):
-            changed = State.SPEC_CHANGED
-        elif made.spec != entry.label:
-            changed = State.SPEC_MOVED
+    changed = None if made.lines == lines else _change(made, header.parse(text))
     is_edited = made.is_edited and found != made.lines + code  # else only its header is old
     if is_edited or changed is None:
         return File(path, text, found, State.EDITED, changed)
     return File(path, text, found, changed)
+
+
+def _change(made: header.Header, wanted: header.Header | None) -> State:
+    """What changed since the file was made, by the two headers, which differ."""
+    if wanted is None or None in (made.spec_sha256, wanted.spec_sha256):
+        return State.GENERATOR_CHANGED
+    if made.spec_sha256 != wanted.spec_sha256:
+        return State.SPECS_CHANGED if wanted.spec is None else State.SPEC_CHANGED
+    return State.SPEC_MOVED if made.spec != wanted.spec else State.GENERATOR_CHANGED
 
 
 def difference(file: File) -> str:

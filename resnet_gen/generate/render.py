@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from ruff import find_ruff_bin  # type: ignore[import-untyped]
 
 from resnet_gen.errors import Failure, Problem
+from resnet_gen.generate import header
+from resnet_gen.generate.hub_view import hub_view
 from resnet_gen.generate.imagenet_train_view import imagenet_train_view
 from resnet_gen.generate.model_view import model_view
 from resnet_gen.generate.train_view import train_view
@@ -21,6 +24,7 @@ from resnet_gen.read.folders import folders
 from resnet_gen.read.library import Entry
 from resnet_gen.read.recipe import ImagenetRecipe
 
+HUB = Path("hubconf.py")  # torch.hub's name for it; it lies beside the families' folders
 # The same bytes in every network's folder.
 SHARED = ("folder", "run", "checkpoint", "weights", "predict", "distributed")
 OF_FAMILY = {"cifar": ("data", "fast_step"), "imagenet": ("data", "evaluate")}
@@ -32,11 +36,10 @@ FIRST_PARTY = ["--config", f"lint.isort.known-first-party={SIBLINGS}"]
 
 
 class Rendered(NamedTuple):
-    """A file of a network's folder."""
+    """A generated file."""
 
-    entry: Entry
+    header: str
     text: str  # without the header
-    is_shared: bool  # whether other networks' folders have the same bytes
 
 
 def environment() -> Environment:
@@ -51,25 +54,31 @@ def environment() -> Environment:
     )
 
 
-def render(entries: Iterable[Entry]) -> dict[Path, Rendered]:
-    """Each file below the output folder.
+def render(entries: Sequence[Entry], *, hub: bool = False) -> dict[Path, Rendered]:
+    """Each file below the output folder; with `hub`, also the one that leads to all networks.
 
     Raises:
         Failure: a template of the user's own (exit code 2) or of ours (3) prints no clean Python.
     """
     templates = environment()
-    raw: dict[Path, Rendered] = {}
+    raw: dict[Path, str] = {}
+    header_of: dict[Path, Callable[[str], str]] = {}
     try:
         for entry in entries:
             for name, text in _of_network(templates, entry).items():
-                raw[entry.folder / name] = Rendered(entry, text, False)
+                raw[entry.folder / name] = text
+                header_of[entry.folder / name] = partial(header.of_network, entry)
             for name, source in _plain_files(entry).items():
                 text = templates.loader.get_source(templates, source)[0]  # type: ignore[union-attr]
-                raw[entry.folder / name] = Rendered(entry, text, True)
+                raw[entry.folder / name] = text
+                header_of[entry.folder / name] = header.of_design
+        if hub and entries:
+            template = templates.get_template(f"{HUB}.jinja")
+            raw[HUB] = template.render(asdict(hub_view(entries)))
+            header_of[HUB] = partial(header.of_networks, entries)
     except (TemplateError, ArithmeticError, TypeError, ValueError, RecursionError) as error:
         raise _broken(f"{type(error).__name__}: {error}") from None
-    texts = clean({path: rendered.text for path, rendered in raw.items()})
-    return {path: rendered._replace(text=texts[path]) for path, rendered in raw.items()}
+    return {path: Rendered(header_of[path](text), text) for path, text in clean(raw).items()}
 
 
 def _of_network(templates: Environment, entry: Entry) -> dict[str, str]:

@@ -52,11 +52,17 @@ def find(out: Path, wanted: Collection[Path], entries: Iterable[Entry]) -> list[
                 is_edited = made is not None and made.is_edited
                 state = State.EDITED if is_edited else None if made else State.FOREIGN
                 found.append(Stale(path, why, state))
+    hub = out / render.HUB
+    made = None if render.HUB in specs.files or hub.is_symlink() else header.read(hub)
+    if made:
+        found.append(Stale(hub, "there are no networks", State.EDITED if made.is_edited else None))
     return found
 
 
-def prune(files: Iterable[Stale]) -> Iterator[tuple[Path, str]]:
+def prune(out: Path, files: Iterable[Stale]) -> Iterator[tuple[Path, str]]:
     """Removes the files that nobody edited, and then the folders that are empty: each with why.
+
+    The output folder itself stays.
 
     Raises:
         Failure: a file cannot be removed (exit code 2).
@@ -74,7 +80,7 @@ def prune(files: Iterable[Stale]) -> Iterator[tuple[Path, str]]:
     for folder in dict.fromkeys(file.path.parent for file in removed):
         _remove_if_empty(folder / "__pycache__")
         for each in (folder, folder.parent):
-            if _remove_if_empty(each):
+            if out in each.parents and _remove_if_empty(each):
                 yield each, "an empty folder now"
 
 

@@ -1,0 +1,1 @@
+"""Leaving for production: a trained network as one file that runs without its folder."""
