@@ -222,7 +222,7 @@ def test_what_a_person_sees(cli: Callable) -> None:
     assert out.startswith(
         "paper: Table 1, 50-layer | spec | generated/imagenet/resnet50_b/model.py"
     )
-    assert "3.858×10^9 would round to 3.9" in out and out.endswith("40 equal, 6 explained\n")
+    assert "3.858×10^9 would round to 3.9" in out and out.endswith("48 equal, 6 explained\n")
 
 
 def test_without_its_code(cli: Callable, project: object) -> None:
