@@ -21,7 +21,7 @@ WRAPPERS = [  # around a tensor: those that change it, and those that do not
         "{}.mean(0, keepdim=True)",
         "{}.half().float()",
     ),
-    *("{}.float()", "{}.flip(-1)", "F.leaky_relu({})", "{}.clamp(max=1.0)", "torch.zeros_like({})"),
+    *("{}.flip(-1)", "F.leaky_relu({})", "{}.clamp(max=1.0)", "torch.zeros_like({})"),
 ]
 KEYWORDS = {  # arguments that a call may be given, with values that change something or nothing
     "Conv2d": ["stride=2", "padding=0", "padding=2", "dilation=2", "groups=2", "bias=True",

@@ -72,16 +72,31 @@ def cli(
 
 @pytest.fixture
 def measured_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`diff` runs files in this process, which has torch already, and the same file once."""
+    """`diff` runs files in this process, which has torch already, and the same file once.
 
-    def record(path: Path, given: dict[str, Any]) -> dict[str, Any]:
-        sources = [path, *(path.parent.glob("*.py") if given.get("recipe") else ())]
-        key = (tuple(source.read_bytes() for source in sources), json.dumps(given))
-        if key not in RECORDED or "problem" in RECORDED[key]:  # which names the file
-            RECORDED[key] = recording.record_file(path, json.loads(json.dumps(given)))
-        return RECORDED[key]
+    Numbers are left out; `computed_here` has them.
+    """
+    monkeypatch.setattr(measure, "_record", lambda path, given: recorded(path, without(given)))
 
-    monkeypatch.setattr(measure, "_record", record)
+
+@pytest.fixture
+def computed_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `measured_here`, with all numbers."""
+    monkeypatch.setattr(measure, "_record", recorded)
+
+
+def without(given: dict[str, Any]) -> dict[str, Any]:
+    """What is asked of a file, but for its numbers."""
+    return {key: value for key, value in given.items() if key != "numbers"}
+
+
+def recorded(path: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """What recording.py finds in this process, or has found in the same file before."""
+    sources = [path, *(path.parent.glob("*.py") if given.get("recipe") else ())]
+    key = (tuple(source.read_bytes() for source in sources), json.dumps(given))
+    if key not in RECORDED or "problem" in RECORDED[key]:  # which names the file
+        RECORDED[key] = recording.record_file(path, json.loads(json.dumps(given)))
+    return RECORDED[key]
 
 
 @pytest.fixture

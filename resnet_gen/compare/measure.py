@@ -69,7 +69,7 @@ def measure_all(
     asked = {"numbers": numbers.request(network, other), "recipe": questions}
     document = _examined(path, {**given, **asked})
     layers = [layer_of(fields) for fields in document["layers"]]
-    findings = [Finding(**fields) for fields in document["numbers"]]
+    findings = [Finding(**fields) for fields in document.get("numbers", [])]
     return Measured(layers, findings, document.get("recipe"))
 
 
