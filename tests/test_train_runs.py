@@ -107,7 +107,7 @@ def pretended_run(net: Any, out: Path, errors: Iterator[float]) -> tuple[list[di
     args = argparse.Namespace(
         **{"data": "cifar10", "iterations": 64_000, "batch_size": 8, "seed": 0, "out": out},
         **{"precision": "fp32", "full_train": False, "eager": True, "tensorboard": False},
-        **{"resume": False, "device": DEVICE},
+        **{"resume": False, "device": DEVICE, "init": None},
     )
     images = net.data.Images(torch.zeros(64, 3, 32, 32, dtype=torch.uint8), torch.zeros(64))
     trainer, run = Pretended(errors), net.run.Run(args)
