@@ -13,7 +13,7 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.transforms import functional as T
 
-from conftest import folder, generate_tiny, image_folder
+from conftest import folder, generate_tiny
 from resnet_gen.generate.loading import load_folder
 from tiny_runs import CLASSES, last_line, runner, save, untrained
 from training import main
@@ -136,10 +136,9 @@ def test_what_there_is_to_predict_by(
 
 
 def test_cifars_images_are_resized_as_those_that_it_trains_on(
-    tmp_path: Path, capsys: Capture
+    pictures: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     net = load_folder(folder("resnet20"))
-    data = image_folder(tmp_path / "pets")
     torch.manual_seed(0)
     model = net.model.ResNet20(num_classes=2).eval()
     mean = 20 * torch.rand(3, 32, 32) + 100
@@ -147,7 +146,7 @@ def test_cifars_images_are_resized_as_those_that_it_trains_on(
         tmp_path / "net.safetensors", net.train, model.state_dict(),
         classes=["cat", "dog"], input=images(mean, STD),
     )  # fmt: skip
-    shown = [data / "val/cat/2.png", data / "val/dog/3.png"]
+    shown = [sorted((pictures / "val" / name).iterdir())[0] for name in ("cat", "flower")]
     expected = ""
     for path in shown:
         with Image.open(path) as image:

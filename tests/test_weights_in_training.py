@@ -146,6 +146,24 @@ def test_what_is_not_evaluated(
     assert str(path) in told and words in told
 
 
+def test_files_of_the_package_are_evaluated_and_begun_from(
+    net: Any, trained: Path, tmp_path: Path, capfd: Capture, cli: Callable
+) -> None:
+    """What `weights import` makes of a checkpoint, with and without its last layer."""
+    expected = evaluated(net, trained / "checkpoint.pt", capfd).split(": ")[0]
+    made = ["weights", "import", trained / "checkpoint.pt", "--to", "resnet20", "-o"]
+    whole, body = tmp_path / "whole.safetensors", tmp_path / "body.safetensors"
+    for arguments in ([whole], [body, "--new-head"]):
+        done = cli(*made, *arguments)
+        assert done.code == 0, done.err
+    assert evaluated(net, whole, capfd).startswith(f"{expected}: ")
+    told = refused(net, capfd, "--data", "digits", "--evaluate", body)
+    assert f"{body} has no last layer: train one by --init {body} --new-head" in told
+    out = tmp_path / "run"
+    assert main(net.train, *BRIEF, "--out", out, "--init", body, "--new-head") == 0
+    assert torch.equal(state(out)["mean"], state(trained)["mean"])
+
+
 def test_another_network_or_number_of_classes(
     net: Any, learned: dict, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -281,11 +299,12 @@ def test_a_new_head_learns_other_classes(
     assert state(tmp_path / "run")["classes"] == ["cat", "dog"]
 
 
+@pytest.mark.parametrize("said", [{}, {"new_head": "fc was left out"}])
 def test_weights_without_a_last_layer_need_a_new_one(
-    net: Any, learned: dict, tmp_path: Path, capsys: Capture
+    net: Any, learned: dict, tmp_path: Path, capsys: Capture, said: dict[str, str]
 ) -> None:
     body = {key: value for key, value in learned["model"].items() if key[:3] != "fc."}
-    path = write(tmp_path / "body.safetensors", net.train, body, new_head="fc was left out")
+    path = write(tmp_path / "body.safetensors", net.train, body, **said)
     told = refused(net, capsys, *BRIEF, "--out", tmp_path / "run", "--init", path)
     assert f"{path} has no last layer: train one by --init {path} --new-head" in told
     flags = (*BRIEF, "--iterations", 1, "--out", tmp_path / "run")

@@ -154,7 +154,7 @@ def from_safetensors(path: Path, device: torch.device) -> Weights:
         path, metadata["network"], metadata["network_sha256"], state, classes, mean,
         origin=f"with the weights of {path.name}",
         inference_only=metadata.get("inference_only", ""),
-        has_head="new_head" not in metadata,
+        has_head="new_head" not in metadata and not state.keys().isdisjoint(HEAD),
         divided=divided,
     )  # fmt: skip
 
