@@ -17,6 +17,7 @@ from one_network import HUB, NET, SPEC_PATH, edit, write_spec
 from resnet_gen.generate.loading import load as load_code
 from resnet_gen.read import library
 from test_generated import PAPER_ERRORS, counts
+from test_rooms import imports
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,12 @@ def test_networks_in_one_process_are_not_mistaken_for_each_other(clone: Path) ->
 
 def hubconf(root: Path) -> Any:
     return torch.hub._import_module("hubconf", str(root / "hubconf.py"))  # type: ignore[attr-defined]
+
+
+def test_it_needs_torch_alone() -> None:
+    """And safetensors for files of that kind; resnet_gen for nothing."""
+    assert imports(ROOT / "generated/hubconf.py") == {"torch", "safetensors"}
+    assert imports(ROOT / "hubconf.py") == set()
 
 
 def test_two_clones_are_not_mistaken_for_each_other(clone: Path, tmp_path: Path) -> None:
