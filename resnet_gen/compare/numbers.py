@@ -15,7 +15,7 @@ from resnet_gen.compare.rows import Part, Row, Verdict
 from resnet_gen.network.expansion import Network, expand
 from resnet_gen.network.initialisation import initial
 
-HEADING = "numbers, in float64 with random weights and images"
+HEADING = "numbers, in float64"
 CLASSES = 7  # not the default of any network, so that the argument has to be used
 
 
