@@ -37,8 +37,8 @@ class Quantity(StrEnum):
 LABELS = {
     Quantity.WEIGHTS: "weights",
     Quantity.OUTPUTS: "scores in training",
-    Quantity.IMAGES_GRADIENT: "gradient of the images",
-    Quantity.GRADIENTS: "gradients of the weights",
+    Quantity.IMAGES_GRADIENT: "gradient of images",
+    Quantity.GRADIENTS: "gradients of weights",
     Quantity.STATISTICS: "running statistics",
     Quantity.EVALUATION: "scores in evaluation",
     Quantity.REPEATABLE: "another seed",
