@@ -20,9 +20,9 @@ import timing
 
 sys.path[:0] = [str(timing.ROOT), str(timing.ROOT / "tests")]
 
-import random_specs  # noqa: E402  (from tests/)
 from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
 
+import random_specs  # noqa: E402  (from tests/)
 from resnet_gen import checking  # noqa: E402
 from resnet_gen.compare import measure, recording  # noqa: E402
 from resnet_gen.generate import output, render  # noqa: E402

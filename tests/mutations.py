@@ -12,8 +12,31 @@ from ruamel.yaml import YAML
 
 ODD = (
     *("", " ", "\x00", "\x1b[31m", "\u202e", "\ufeff", "\u2028", "\x85", "\U0001f9ff", "é", "\\"),
-    *("../../escape", "/etc/passwd", "~", "null", "no", "1e999", "0x1F", "0b2", "1_000", "2026-01-01"),
-    *("a" * 300, "×" * 5000, "{{ 7 * 7 }}", "{% raw %}", "'''", '"""', "`", "#", "\n", "\r\n", "\t"),
+    *(
+        "../../escape",
+        "/etc/passwd",
+        "~",
+        "null",
+        "no",
+        "1e999",
+        "0x1F",
+        "0b2",
+        "1_000",
+        "2026-01-01",
+    ),
+    *(
+        "a" * 300,
+        "×" * 5000,
+        "{{ 7 * 7 }}",
+        "{% raw %}",
+        "'''",
+        '"""',
+        "`",
+        "#",
+        "\n",
+        "\r\n",
+        "\t",
+    ),
     *("con", "__init__", "import os", "ℵ", "ﬁ", "١٢", "²", "00", "-0", "=", "<<", "?", "::", "%s"),
 )
 NUMBERS = (
@@ -51,9 +74,13 @@ def of_bytes(rng: random.Random, content: bytes) -> bytes:
         elif kind == 5:
             data[place:end] = rng.randbytes(end - place)
         elif kind == 6:
-            data = data[: rng.choice((0, place))] + rng.choice((b"", b"\xef\xbb\xbf")) + data[place:]
+            data = (
+                data[: rng.choice((0, place))] + rng.choice((b"", b"\xef\xbb\xbf")) + data[place:]
+            )
         elif kind == 7:
-            data = bytearray(bytes(data).replace(b"\n", rng.choice((b"\r\n", b"\r", b"", b"\n ")), 3))
+            data = bytearray(
+                bytes(data).replace(b"\n", rng.choice((b"\r\n", b"\r", b"", b"\n ")), 3)
+            )
         else:
             lines = bytes(data).splitlines(keepends=True) or [b""]
             rng.shuffle(lines)
@@ -119,7 +146,7 @@ def _value(rng: random.Random, value: Any, root: Any) -> Any:
     elif isinstance(value, (int, float)):
         near += [lambda: value + 1, lambda: -value, lambda: value * 10, lambda: float(value)] * 2
     elif isinstance(value, str):
-        near += [lambda: value[:-1], lambda: value * 2, lambda: value.upper(), lambda: value + "1"]
+        near += [lambda: value[:-1], lambda: value * 2, value.upper, lambda: value + "1"]
         near += [lambda: _digits(rng, value)] * 3
     elif isinstance(value, list):
         near += [lambda: value[:-1], lambda: value + value, lambda: value[::-1], list] * 2
@@ -128,7 +155,9 @@ def _value(rng: random.Random, value: Any, root: Any) -> Any:
 
 def _digits(rng: random.Random, text: str) -> str:
     """The text with other digits, which a pattern takes."""
-    return "".join(rng.choice("0123456789") if c.isdigit() and rng.random() < 0.5 else c for c in text)
+    return "".join(
+        rng.choice("0123456789") if c.isdigit() and rng.random() < 0.5 else c for c in text
+    )
 
 
 def _deep(levels: int, value: Any) -> Any:
@@ -149,7 +178,9 @@ def as_yaml(rng: random.Random, tree: Any) -> bytes:
     text = text.replace("Infinity", ".inf").replace("NaN", ".nan")
     kind = rng.randrange(12)
     if kind == 0:
-        text = text.replace(": ", rng.choice((": &x ", ": *x ", ": !!str ", ": !!set ", ": !y ")), 1)
+        text = text.replace(
+            ": ", rng.choice((": &x ", ": *x ", ": !!str ", ": !!set ", ": !y ")), 1
+        )
     elif kind == 1:
         text = rng.choice(("\ufeff", "# " + "x" * 3000 + "\n", "---\n", "!!omap\n", "\t")) + text
     elif kind == 2:

@@ -33,7 +33,9 @@ RATES = UNSIGNED | st.sampled_from([0.1, 1, 10, 1e-4, 5e-324]) | st.floats(0.001
 FRACTIONS = UNSIGNED.filter(lambda x: x < 1) | st.sampled_from([0, 0.9])
 PERCENTS = st.floats(0.5, 99) | st.sampled_from([80, 1e-9, 99.99999999999999])
 WORDS = st.text(string.ascii_letters + string.digits + "_", min_size=1, max_size=24)
-NETWORK_NAMES = st.sampled_from(["resnet20", "plain34", "resnet50_v1_5", "resnet18_c", "_x"]) | WORDS
+NETWORK_NAMES = (
+    st.sampled_from(["resnet20", "plain34", "resnet50_v1_5", "resnet18_c", "_x"]) | WORDS
+)
 ITERATIONS = st.integers(1, 10**9) | st.integers(1, 20) | st.just(64_000)
 
 

@@ -138,7 +138,7 @@ def counted(faults: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for fault in faults:
         key = fault["fault"].strip().splitlines()[-1]
-        found.setdefault(key, {**fault, "times": 0})["times"] += 1
+        found.setdefault(key, {**fault, "times": 0})["times"] += fault.get("times", 1)
     return list(found.values())
 
 

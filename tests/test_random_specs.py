@@ -16,6 +16,7 @@ from random_specs import Written
 from resnet_gen.generate import render
 from resnet_gen.read import library
 
+
 def test_the_strategies_know_every_key() -> None:
     assert random_specs.covers_the_schema()
 

@@ -71,6 +71,13 @@ class Classifier:
         return fc(windows).softmax(dim=3).mean(dim=(1, 2))
 
 
+def is_mean(mean: object) -> bool:
+    """Whether this can be subtracted: (3, 1, 1), or per pixel (3, height, width)."""
+    if not isinstance(mean, Tensor) or mean.ndim != 3 or not mean.is_floating_point():
+        return False
+    return mean.shape[0] == 3 and mean.numel() > 0 and bool(mean.isfinite().all())
+
+
 class Shown(Dataset[Any]):
     """Batches of images as a test shows them."""
 
@@ -145,7 +152,10 @@ def evaluate(
         same_classes("--evaluate", classes)
         own = checkpoint["network"] == network
         built = network_of(path, checkpoint, network_sha256 if own else "", own)
-        networks.append(Classifier(built, checkpoint["mean"], last_size, args.precision))
+        mean = checkpoint["mean"]
+        if not is_mean(mean):
+            fail(f"{path} has no mean of red, green and blue, or of their pixels")
+        networks.append(Classifier(built, mean, last_size, args.precision))
         names.append(checkpoint["network"])
     torch.backends.cudnn.benchmark = args.test != "multi-scale"  # which has many sizes
     bad = list[str]()

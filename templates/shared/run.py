@@ -201,6 +201,8 @@ class Run:
         checkpoint = checkpoints.read_checkpoint(path, self.args.device)
         checkpoints.compare(path, checkpoint, self.of)
         self.progress = checkpoints.restore(path, self.trainer, checkpoint)
+        if self.progress.step > self.args.iterations:
+            fail(f"{path} is of a step after the last, {self.args.iterations:,}")
         if RANK == 0:
             checkpoints.cut_metrics(self.metrics, metrics, self.progress)
         note(f"resuming at step {self.progress.step:,}")
