@@ -1,7 +1,7 @@
 """`generate` killed a hundred times within its writes, half of them into an empty folder.
 
-The writes are made slow, so that kills hit them: what a kill must leave, and how the next `generate`
-goes on, is in tests/killed_generation.py.
+The writes are made slow, so that kills hit them: what a kill must leave, and how the next
+`generate` goes on, is in tests/killed_generation.py.
 
     python benchmarks/generation_kills.py
 """

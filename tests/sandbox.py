@@ -7,7 +7,6 @@ import io
 import os
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,8 +55,8 @@ def contents(folder: Path, without: Path | None = None) -> dict[str, bytes]:
 class Told:
     """How a command ended, and what it said."""
 
-    def __init__(self, code: object, out: str, err: str, seconds: float) -> None:
-        self.code, self.out, self.err, self.seconds = code, out, err, seconds
+    def __init__(self, argv: list[str], code: object, out: str, err: str) -> None:
+        self.argv, self.code, self.out, self.err = argv, code, out, err
 
     def fault(self) -> str:
         """What is wrong with this end; empty where nothing is."""
@@ -67,7 +66,8 @@ class Told:
             return f"a traceback: {self.err[-1500:]}"
         if self.code == 2 and not self.err.strip():
             return "refused without a word"
-        if any(c in self.err + self.out for c in ("\x1b", "\x00", "\u202e")):
+        shown = self.err if "--diff" in self.argv else self.err + self.out  # a patch, into a pipe
+        if any(c in shown for c in ("\x1b", "\x00", "\u202e")):
             return f"a control character reaches the terminal: {self.err[-300:]!r}"
         return ""
 
@@ -77,7 +77,6 @@ def told_by(work: Callable[[], object], argv: list[str]) -> Told:
     out, err = io.StringIO(), io.StringIO()
     before, sys.argv = sys.argv, argv
     code: object = 0
-    started = time.perf_counter()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), limited():
             work()
@@ -89,7 +88,7 @@ def told_by(work: Callable[[], object], argv: list[str]) -> Told:
         code, _ = "none: it raises", err.write(traceback.format_exc())
     finally:
         sys.argv = before
-    return Told(code, out.getvalue(), err.getvalue(), time.perf_counter() - started)
+    return Told(argv, code, out.getvalue(), err.getvalue())
 
 
 def resnet_gen(*arguments: object) -> Told:

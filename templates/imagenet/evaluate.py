@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import os
 import re
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
@@ -172,14 +173,12 @@ def network_of(path: Path, checkpoint: dict[str, Any], network_sha256: str, own:
     """The network of a checkpoint, with its weights: this one, or one whose folder is beside it."""
     name, here = checkpoint["network"], Path(__file__).resolve().parent
     folder = here if own else here.parent / name
-    spec = importlib.util.spec_from_file_location(f"model_of_{name}", folder / "model.py")
-    if (
-        not name.isidentifier()
-        or not (folder / "model.py").is_file()
-        or not spec
-        or not spec.loader
-    ):
-        fail(f"{path} is of {name}, and there is no {folder / 'model.py'}")
+    path_of_model = folder / "model.py"
+    if not name.isidentifier() or not os.path.isfile(path_of_model):  # False for too long a name
+        fail(f"{path} is of {name:.80}, and there is no {path_of_model!s:.200}")
+    spec = importlib.util.spec_from_file_location(f"model_of_{name}", path_of_model)
+    if not spec or not spec.loader:
+        fail(f"{path_of_model} cannot be imported")
     if not own:  # train.py of that folder says which network it is, and is not run for it
         train = folder / "train.py"
         text = train.read_text(encoding="utf-8") if train.is_file() else ""

@@ -217,15 +217,15 @@ def restore(path: Path, trainer: Stateful, checkpoint: dict[str, Any]) -> Progre
     own = [dict(group) for group in trainer.optimizer.param_groups]
     try:
         trainer.load_state_dict(checkpoint)
-        for weight, state in trainer.optimizer.state.items():
-            if state["momentum_buffer"].shape != weight.shape:
+        progress = Progress(**checkpoint["progress"])
+        require_sense(progress)
+        for weight in trainer.model.parameters() if progress.step else ():
+            if trainer.optimizer.state[weight]["momentum_buffer"].shape != weight.shape:
                 raise ValueError("its momentum is not of the weights' shapes")
         for group, before in zip(trainer.optimizer.param_groups, own, strict=True):
             for key in before.keys() - {"lr", "params"}:  # the rate is set at each step
                 if repr(group.get(key, before[key])) != repr(before[key]):
                     raise ValueError(f"its optimizer has {key} {group[key]}, not {before[key]}")
-        progress = Progress(**checkpoint["progress"])
-        require_sense(progress)
     except Exception as error:  # torch raises many kinds
         reason = f"it lacks {error}" if isinstance(error, KeyError) else first_line(error)
         fail(f"{path} cannot be resumed: {reason}")
