@@ -89,7 +89,7 @@ def of_bytes(rng: random.Random, content: bytes) -> bytes:
 
 
 def of_tree(rng: random.Random, tree: Any) -> Any:
-    """A copy with one to three of its values or keys dropped, doubled, renamed or of another type."""
+    """A copy with one to three of its values or keys dropped, doubled, renamed, retyped."""
     changed = [copy.deepcopy(tree)]
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         owner, key = rng.choice(list(_places(changed)) or [(changed, 0)])

@@ -121,7 +121,7 @@ OF_BOTH: dict[str, tuple[Callable[[Path], object], str]] = {
         "has fc.bias of shape ()",
     ),
     "no numbers": (bias(torch.zeros(10, device="meta")), "it holds tensors without numbers"),
-    "a sparse tensor": (bias(torch.zeros(10).to_sparse()), "of a kind that scripts never save"),
+    "a sparse tensor": (bias(torch.zeros(10).to_sparse()), "cannot be read"),
     "complex numbers": (bias(torch.zeros(10, dtype=torch.complex64)), "of a kind that scripts"),
     "one number for a billion": (
         lambda path: change(path, more=torch.zeros(1).expand(10**9)),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 import random_specs
 from random_specs import Written
+from resnet_gen.errors import Failure
 from resnet_gen.generate import render
+from resnet_gen.generate.train_view import milestones
 from resnet_gen.read import library
 
 
@@ -58,3 +61,25 @@ def test_whatever_is_valid_gives_the_network_that_it_means(
     assert random_specs.unformatted(project / "out") == ""
     assert cli("check", "net.yaml") == (0, "", "")
     assert cli("check", "specs/recipes") == (0, "", "")
+
+
+def test_every_name_of_a_letter_is_clean_or_refused(project: Path) -> None:
+    """Ruff's rule E742: a class called I or O reads as a digit."""
+    spec, entries, refused = "design: cifar\ndepth: 8\nshortcut: A\n", [], []
+    for letter in string.ascii_letters:
+        path = Path(f"{letter}.yaml")
+        path.write_text(f"name: {letter}\n{spec}")
+        try:
+            entries.append(library.read_network(path))
+        except Failure as failure:
+            refused.append(letter)
+            assert "its class would be" in str(failure)
+    assert refused == list("fioFIO")  # F is torch.nn.functional
+    assert len(render.render(entries)) > 46  # raises what ruff has to say
+
+
+def test_a_recipe_without_drops_is_typed() -> None:
+    """An empty tuple says which numbers it would have; mypy asks for it in a recorded run."""
+    assert milestones([]) == "tuple[int, ...]()"
+    assert eval(milestones([])) == () and eval(milestones([5])) == (5,)  # noqa: S307
+    assert eval(milestones([32_000, 48_000])) == (32_000, 48_000)  # noqa: S307

@@ -101,7 +101,8 @@ def _problem(
         return document.problem(owner, "missing-key", f"`{key}` is missing", description)
     if kind == "extra_forbidden":
         known = _fields(model, path[:-1])
-        owner_name = what if len(path) == 1 else f"`{path[-2]}`"
+        owners = [part for part in path[:-1] if isinstance(part, str)]  # `rows`, not its row 0
+        owner_name = f"`{owners[-1]}`" if owners else what
         hint = elsewhere.get(key) or did_you_mean(key, known)
         message = f"`{key}` is not a key of {owner_name}"
         return document.problem(document.keys.get(path), "unknown-key", message, hint)
