@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from resnet_gen.errors import Problem
+from resnet_gen.errors import Problem, visible
 
 PIPED_WIDTH = 180  # columns of a table where there is no terminal
 
@@ -33,8 +33,16 @@ def note(message: str) -> None:
 
 
 def print_json(document: Any) -> None:
-    """Prints one JSON document on stdout."""
-    print(json.dumps(document, indent=2, ensure_ascii=False))
+    """Prints one JSON document on stdout, with escapes for what a terminal would obey."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    print("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
+
+
+def print_text(text: str) -> None:
+    """Prints a file's text as it is into a pipe; a terminal gets escapes for what it would obey."""
+    if sys.stdout.isatty():
+        text = "".join(c if c in "\n\t" else visible(c) for c in text)
+    print(text, end="")
 
 
 def print_problems(problems: Iterable[Problem]) -> None:

@@ -36,7 +36,7 @@ class Problem:
             lines += [f"    {shown}", f"    {' ' * column}{caret}"]
         if self.hint:
             lines.append(f"hint: {self.hint}")
-        return "\n".join("".join(map(_visible, line)) for line in lines)
+        return "\n".join("".join(map(visible, line)) for line in lines)
 
 
 class Failure(Exception):
@@ -84,7 +84,7 @@ def quoted(value: object) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _visible(character: str) -> str:
+def visible(character: str) -> str:
     """The character, or its escape where a terminal would obey it."""
     return character if character.isprintable() else repr(character)[1:-1]
 

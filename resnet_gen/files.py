@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import glob
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+ABANDONED = 3600  # seconds: a part that old is of a process that was killed
 
 
 def write(path: Path, content: str | bytes, *, replace: bool = True) -> None:
@@ -29,10 +33,20 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: the folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex[:8]}")
+    hidden = f".{path.name[:100]}."
+    _remove_abandoned(path.parent, hidden)
+    part = path.with_name(hidden + uuid.uuid4().hex[:8])
     try:
         yield part
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _remove_abandoned(folder: Path, hidden: str) -> None:
+    """Takes away what a killed process left; a part that is young may be another's work."""
+    for part in folder.glob(f"{glob.escape(hidden)}{'[0-9a-f]' * 8}"):
+        with suppress(OSError):  # somebody else was quicker
+            if time.time() - part.stat().st_mtime > ABANDONED:
+                part.unlink()

@@ -60,6 +60,28 @@ def short_momentum(path: Path) -> None:
     torch.save(checkpoint, path)
 
 
+def lose_momentum(path: Path) -> None:
+    checkpoint = torch.load(path, weights_only=True)
+    del checkpoint["optimizer"]["state"][3]
+    torch.save(checkpoint, path)
+
+
+def change_progress(path: Path, **figures: object) -> None:
+    progress = torch.load(path, weights_only=True)["progress"]
+    change(path, progress={**progress, **figures})
+
+
+def change_group(path: Path, **values: object) -> None:
+    optimizer = torch.load(path, weights_only=True)["optimizer"]
+    optimizer["param_groups"][0] |= values
+    change(path, optimizer=optimizer)
+
+
+def bias(value: torch.Tensor) -> Callable[[Path], None]:
+    """Other numbers for fc.bias."""
+    return lambda path: change_model(path, lambda m: {**m, "fc.bias": value})
+
+
 class Harm:
     def __reduce__(self) -> tuple:
         return Path.touch, (Path("harm"),)
@@ -98,6 +120,15 @@ OF_BOTH: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: change_model(path, lambda m: {**m, "fc.bias": 3}),
         "has fc.bias of shape ()",
     ),
+    "no numbers": (bias(torch.zeros(10, device="meta")), "it holds tensors without numbers"),
+    "a sparse tensor": (bias(torch.zeros(10).to_sparse()), "cannot be read"),
+    "complex numbers": (bias(torch.zeros(10, dtype=torch.complex64)), "of a kind that scripts"),
+    "one number for a billion": (
+        lambda path: change(path, more=torch.zeros(1).expand(10**9)),
+        "of a kind that scripts never save",
+    ),
+    "whole numbers": (bias(torch.zeros(10, dtype=torch.int8)), "has fc.bias of torch.int8, where"),
+    "not finite": (bias(torch.full((10,), torch.nan)), "has weights that are not finite"),
 }
 OF_RESUME: dict[str, tuple[Callable[[Path], object], str]] = {
     "lacks rng": (lambda path: change(path, rng=None), "cannot be resumed: it lacks 'rng'"),
@@ -109,6 +140,19 @@ OF_RESUME: dict[str, tuple[Callable[[Path], object], str]] = {
         "cannot be resumed: ",
     ),
     "short momentum": (short_momentum, "its momentum is not of the weights' shapes"),
+    "momentum of some": (lose_momentum, "it lacks 'momentum_buffer'"),
+    "another momentum": (lambda path: change_group(path, momentum="x"), "has momentum x, not 0.9"),
+    "a negative step": (lambda path: change_progress(path, step=-1), "no number of steps"),
+    "a true step": (lambda path: change_progress(path, step=True), "no number of steps"),
+    "a late line": (lambda path: change_progress(path, line={"step": 9}), "of a later step"),
+    "a late step": (lambda path: change_progress(path, step=3), "is of a step after the last, 2"),
+    "too many bytes": (lambda path: change_progress(path, metrics_bytes=10**30), "no number of"),
+    "seconds of text": (lambda path: change_progress(path, seconds="x"), "'x' where a figure"),
+    "best of nan": (lambda path: change_progress(path, best=float("nan")), "nan where a figure"),
+    "a colour as its name": (
+        lambda path: change(path, network="\x1b[31m"),
+        "is of \\x1b[31m by another spec",
+    ),
     "rng of floats": (lambda path: change(path, rng=torch.zeros(9)), "cannot be resumed: "),
     "more progress": (lambda path: change(path, progress={"step": 2, "x": 1}), "resumed: "),
     "line 5": (lambda path: change(path, progress={"step": 2, "line": 5}), "cannot be resumed: "),
@@ -120,6 +164,10 @@ OF_RESUME: dict[str, tuple[Callable[[Path], object], str]] = {
 OF_EVALUATE: dict[str, tuple[Callable[[Path], object], str]] = {
     "lacks mean": (lambda path: change(path, mean=None), "lacks mean"),
     "mean 5": (lambda path: change(path, mean=5), "no mean image"),
+    "a mean of truths": (
+        lambda path: change(path, mean=torch.zeros(3, 32, 32, dtype=torch.bool)),
+        "no mean image",
+    ),
     "a grey mean": (lambda path: change(path, mean=torch.zeros(1, 32, 32)), "no mean image"),
     "another network": (lambda path: change(path, network_sha256="0" * 64), "of another network"),
     "other classes": (

@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,7 +55,8 @@ def run_example(word: str, names: dict[str, Path]) -> None:
     (code,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.S) if word in block]
     for name, path in names.items():
         code = code.replace(f'"{name}"', repr(str(path)))
-    exec(code, {})
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_onnx_of_a_cifar_network(here: Path, cli: Callable, tmp_path: Path) -> None:

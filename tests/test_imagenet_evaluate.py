@@ -162,6 +162,11 @@ def test_what_is_tested_on(
         (lambda saved: {k: v for k, v in saved.items() if k != "classes"}, "lacks classes"),
         (lambda saved: {**saved, "model": {}}, "it lacks bn1.bias"),
         (lambda saved: {**saved, "network": "../tiny"}, "is of ../tiny, and there is no"),
+        (lambda saved: {**saved, "network": "a" * 300}, f"is of {'a' * 80}, and there is no"),
+        (lambda saved: {**saved, "network": "\x1b\x00"}, "is of \\x1b\\x00, and there is no"),
+        (lambda saved: {**saved, "mean": 5}, "has no mean image"),
+        (lambda saved: {**saved, "mean": torch.zeros(3)}, "has no mean of red, green and blue"),
+        (lambda saved: {**saved, "mean": torch.ones(3, 1, 1) / 0}, "has no mean of red"),
         (lambda saved: {**saved, "classes": ["cat", "dog"]}, "have not the same classes"),
         (
             lambda saved: {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import photographs
 from conftest import folder, generate_tiny
@@ -144,3 +145,27 @@ def test_another_run_is_not_resumed(
         assert run(*flags, "--data", data, "--resume", *more) == 2
         assert words in last_line(capsys)
     assert not mean.exists() and files(trained) == before
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("mean", 5, "it has no mean of red, green and blue, or of their pixels"),
+        ("mean", torch.zeros(1, 1, 1), "it has no mean of red, green and blue"),
+        ("bad_images", [1], "its bad images are no paths"),
+        ("val_errors", ["x"], "could not convert string to float"),
+        ("val_errors", 5, "is not iterable"),
+    ],
+)
+def test_a_changed_checkpoint_is_not_resumed(
+    run: Callable, trained: Path, pictures: Path, tmp_path: Path, capsys: Capture,
+    key: str, value: object, words: str,
+) -> None:  # fmt: skip
+    out = shutil.copytree(trained, tmp_path / "out")
+    checkpoint = torch.load(out / "checkpoint.pt", weights_only=True)
+    torch.save({**checkpoint, key: value}, out / "checkpoint.pt")
+    before = files(out)
+    assert run("--out", out, "--iterations", 2, "--data", pictures, "--resume") == 2
+    message = last_line(capsys)
+    assert "checkpoint.pt cannot be resumed: " in message and words in message
+    assert files(out) == before

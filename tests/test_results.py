@@ -17,6 +17,7 @@ from resnet_gen.read.recipe import ImagenetRecipe
 BENCHMARKS = [
     *("training_step-cpu", "errors-cpu", "commands", "models-cpu"),
     *("input_pipeline", "imagenet_step-cpu"),
+    *("specs_at_random", "wrong_files", "generation_kills"),
 ]
 PHOTOGRAPHS = sorted(path.parent for path in (ROOT / "results/photographs").rglob("metrics.jsonl"))
 RUNS = sorted(path.parent for path in (ROOT / "results/cifar10").rglob("metrics.jsonl"))
@@ -79,6 +80,19 @@ def test_the_run_that_was_killed_fifty_times() -> None:
     assert row["runs_finished"] == row["equal"] >= 1
     page = (ROOT / "results/README.md").read_text()
     assert f"{row['kills']} kills" in page and f"{row['in_a_write']} of them" in page
+
+
+def test_what_was_made_at_random_has_no_fault() -> None:
+    found = {}
+    for name, column, least in (
+        *(("specs_at_random", "specs", 1_000), ("wrong_files", "files", 20_000)),
+        ("generation_kills", "kills", 100),
+    ):
+        found[name] = json.loads((ROOT / f"results/benchmarks/{name}.json").read_text())
+        assert sum(row[column] for row in found[name]["rows"]) >= least
+    assert found["specs_at_random"]["faults"] == found["wrong_files"]["faults"] == []
+    (row,) = found["generation_kills"]["rows"]
+    assert row["within_a_write"] >= 50 and len(found["generation_kills"]["each"]) == row["kills"]
 
 
 @pytest.mark.parametrize("run", PHOTOGRAPHS, ids=lambda run: run.name)

@@ -68,7 +68,7 @@ def generate(
         changed = [file for file in files if file.state is not output.State.CURRENT]
         for file in changed:
             print(f"{file.path.as_posix()}: {file.words}")
-            print(output.difference(file) if diff else "", end="")
+            console.print_text(output.difference(file) if diff else "")
         for each in left_over:
             print(f"{each.path.as_posix()}: {each.words}")
         raise typer.Exit(1 if changed or left_over else 0)

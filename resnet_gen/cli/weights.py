@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from resnet_gen.cli.arguments import Json, examples
 from resnet_gen.errors import Failure, Problem
+
+if TYPE_CHECKING:
+    from resnet_gen.weights.layouts import Layout
 
 commands = typer.Typer()
 _weights = typer.Typer(
@@ -162,9 +165,6 @@ def layouts(
     console.print_table(heads, [_row(each) for each in found])
 
 
-def _row(each: object) -> tuple[str, ...]:
-    from resnet_gen.weights.layouts import Layout
-
-    assert isinstance(each, Layout)
+def _row(each: Layout) -> tuple[str, ...]:
     ways = "both" if each.exports else "import"
     return (each.name, each.of, ", ".join(each.files), each.stride_in, each.pooling, ways)

@@ -29,10 +29,13 @@ class Located:
     casts: bool  # whether some tensor has another precision than the images
 
 
-def distance(found: Tensor | None, expected: Tensor, scale: float = 0.0) -> float:
-    """The largest difference, relative to the largest value expected (or to `scale`)."""
-    if found is None or found.shape != expected.shape:
-        return inf
+def distance(found: Tensor | None, expected: Tensor | None, scale: float = 0.0) -> float:
+    """The largest difference, relative to the largest value expected (or to `scale`).
+
+    It is infinite where there is only one of the two, or their shapes differ.
+    """
+    if found is None or expected is None or found.shape != expected.shape:
+        return 0.0 if found is expected else inf
     largest = max(expected.abs().max().item() if expected.numel() else 0.0, scale, 1e-300)
     off = (found.detach().to(expected.dtype) - expected.detach()).abs()
     worst = off.max().item() if off.numel() else 0.0

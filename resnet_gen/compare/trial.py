@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from resnet_gen.compare.reference import Mode, interpret, shapes
 from resnet_gen.network.layers import Layer
 
-IMAGES = 2
+VALUES = 8  # that a batch norm normalises, at least: of two values there are only signs left
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,9 @@ class Trial:
     def of(cls, layers: Sequence[Layer], channels: int, size: int, dtype: torch.dtype) -> Trial:
         """Weights in whose results every mistake shows: no gamma is 1, no beta 0."""
         generator = torch.Generator().manual_seed(0)
-        images = torch.randn(IMAGES, channels, size, size, dtype=dtype, generator=generator)
+        smallest = min(layer.output_size for layer in layers if layer.operation == "batch norm")
+        count = max(2, -(-VALUES // smallest**2))
+        images = torch.randn(count, channels, size, size, dtype=dtype, generator=generator)
         weights = {}
         for layer in layers:
             for name, shape in shapes(layer).items():
@@ -52,8 +54,8 @@ class Trial:
     @property
     def cotangent(self) -> Tensor:
         """The gradient of the scores from which both sides go backward."""
-        count = IMAGES * self.layers[-1].out_channels
-        return torch.linspace(-1, 1, count, dtype=self.images.dtype).view(IMAGES, -1)
+        shape = len(self.images), self.layers[-1].out_channels
+        return torch.linspace(-1, 1, shape[0] * shape[1], dtype=self.images.dtype).view(shape)
 
     def nudged(self, amount: float) -> Trial:
         """The same with images that differ by rounding."""

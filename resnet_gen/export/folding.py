@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import cast
 
 from torch import fx, nn
 from torch.fx.experimental.optimization import fuse
@@ -21,11 +22,10 @@ def fold(network: nn.Module) -> nn.Module:
     dtype = next(network.parameters()).dtype
     double = copy.deepcopy(network).double().eval()
     try:
-        folded = fuse(double)
+        folded = cast("fx.GraphModule", fuse(double))
     except Exception as error:  # torch.fx could not follow edited code
         message = f"torch.fx cannot follow the network: {error}".splitlines()[0]
         raise Failure(Problem("fold", message, "export it without --fold")) from None
-    assert isinstance(folded, fx.GraphModule)
     folded.delete_all_unused_submodules()
     norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
     left = [name for name, module in folded.named_modules() if isinstance(module, norms)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import onnx
 import onnxruntime  # type: ignore[import-untyped]
@@ -28,7 +28,7 @@ def content(network: nn.Module, images: Tensor, metadata: Mapping[str, str]) -> 
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = torch.onnx.export(
+        exported = torch.onnx.export(
             network,
             (images,),
             dynamo=True,
@@ -39,7 +39,7 @@ def content(network: nn.Module, images: Tensor, metadata: Mapping[str, str]) -> 
             optimize=False,
             verbose=False,
         )
-        assert program is not None
+        program = cast("torch.onnx.ONNXProgram", exported)  # None is of the older exporter
         onnxscript.optimizer.fold_constants(program.model)
         onnxscript.optimizer.remove_unused_nodes(program.model)
         model = program.model_proto

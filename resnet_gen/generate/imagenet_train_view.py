@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 
-from resnet_gen.generate.train_view import number
+from resnet_gen.generate.train_view import milestones, number
 from resnet_gen.network.expansion import expand
 from resnet_gen.network.layers import Operation
 from resnet_gen.paper import says
@@ -122,8 +122,6 @@ def _summary(recipe: ImagenetRecipe, size: int, error: str | None) -> str:
 
 
 def _recipe(recipe: ImagenetRecipe, size: int) -> ImagenetRecipeView:
-    drops = ", ".join(f"{drop:_}" for drop in recipe.drops or [])
-    drops += "," if len(recipe.drops or []) == 1 else ""
     low, high = (_scaled(side, size) for side in recipe.shorter_side)
     return ImagenetRecipeView(
         iterations=f"{recipe.iterations:_}",
@@ -131,7 +129,7 @@ def _recipe(recipe: ImagenetRecipe, size: int) -> ImagenetRecipeView:
         batch_size=f"{recipe.batch_size:_}",
         learning_rate=number(recipe.learning_rate),
         patience=recipe.patience,
-        milestones=None if recipe.patience else f"({drops})",
+        milestones=None if recipe.patience else milestones(recipe.drops or []),
         momentum=number(recipe.momentum),
         weight_decay=number(recipe.weight_decay),
         shorter_side=f"({low}, {high})",

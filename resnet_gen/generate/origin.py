@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,9 +50,10 @@ def root_of(label: str, folder: Path) -> Path | None:
     place than its spec's, and moved.
     """
     here = folder.resolve()
-    return next(
-        (root for root in (here, *here.parents, Path.cwd()) if (root / label).is_file()), None
-    )
+    if Path(label).is_absolute():  # resnet-gen writes none
+        return None
+    roots = (here, *here.parents, Path.cwd())
+    return next((root for root in roots if os.path.isfile(root / label)), None)  # noqa: PTH113
 
 
 def read_from(root: Path, label: str) -> Entry:
@@ -76,7 +78,7 @@ def _entry(label: str, folder: Path) -> Entry:
     if root is not None:
         return read_from(root, label)
     shipped = folders.package_folder("specs").parent / label
-    if shipped.is_file():
+    if os.path.isfile(shipped) and not Path(label).is_absolute():  # noqa: PTH113
         return library.read_network(shipped)
     with contextlib.suppress(Failure):  # the spec may have moved
         moved = library.locate(Path(label).stem)

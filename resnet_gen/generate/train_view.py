@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -107,7 +108,6 @@ def _summary(recipe: CifarRecipe, paper_error: str | None) -> str:
 
 
 def _recipe(recipe: CifarRecipe) -> RecipeView:
-    drops = ", ".join(f"{drop:_}" for drop in recipe.drops)
     warmup = None
     arguments, call = "step: int, iterations: int = ITERATIONS", "step, args.iterations"
     if recipe.warmup:
@@ -121,7 +121,7 @@ def _recipe(recipe: CifarRecipe) -> RecipeView:
         iterations=f"{recipe.iterations:_}",
         batch_size=f"{recipe.batch_size:_}",
         learning_rate=number(recipe.learning_rate),
-        milestones=f"({drops},)" if len(recipe.drops) == 1 else f"({drops})",
+        milestones=milestones(recipe.drops),
         momentum=number(recipe.momentum),
         weight_decay=number(recipe.weight_decay),
         padding=str(recipe.padding),
@@ -133,6 +133,13 @@ def _recipe(recipe: CifarRecipe) -> RecipeView:
         evaluate_every=f"{EVALUATE_EVERY[recipe.design]:_}",
         schedule_call=call,
     )
+
+
+def milestones(drops: Sequence[int]) -> str:
+    """The tuple as Python writes it; an empty one says what type its numbers would have."""
+    if not drops:
+        return "tuple[int, ...]()"
+    return f"({', '.join(f'{drop:_}' for drop in drops)}{',' * (len(drops) == 1)})"
 
 
 def number(value: float) -> str:

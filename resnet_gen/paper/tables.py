@@ -161,7 +161,7 @@ class CifarStage(_Table):
     def layers_for(self, n: int) -> int:
         """The number of layers for a given n: 1+2n or 2n."""
         found = re.fullmatch(r"(?:(\d)\+)?(\d)n", self.layers)
-        assert found, "the pattern of the field"
+        assert found, "the pattern of the field"  # noqa: S101  (for the type checker)
         return int(found[1] or 0) + int(found[2]) * n
 
 

@@ -57,6 +57,8 @@ def usable_name(name: str) -> str:
         raise rule("name", f"`{name}` is a word of the Python language", hint)
     if made in TAKEN_CLASS_NAMES:
         raise rule("name", f"its class would be `{made}`, which the file uses for its own", hint)
+    if made in ("I", "O"):
+        raise rule("name", f"its class would be `{made}`, which reads as a digit", hint)
     if not made.isidentifier():
         raise rule("name", f"`{name}` leaves nothing to call its class", hint)
     return name

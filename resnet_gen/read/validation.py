@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -100,7 +101,8 @@ def _problem(
         return document.problem(owner, "missing-key", f"`{key}` is missing", description)
     if kind == "extra_forbidden":
         known = _fields(model, path[:-1])
-        owner_name = what if len(path) == 1 else f"`{path[-2]}`"
+        owners = [part for part in path[:-1] if isinstance(part, str)]  # `rows`, not its row 0
+        owner_name = f"`{owners[-1]}`" if owners else what
         hint = elsewhere.get(key) or did_you_mean(key, known)
         message = f"`{key}` is not a key of {owner_name}"
         return document.problem(document.keys.get(path), "unknown-key", message, hint)
@@ -142,9 +144,14 @@ def _value_problem(kind: str, value: Any, context: dict[str, Any]) -> tuple[str,
 
 
 def _fields(model: type[BaseModel], path: KeyPath) -> dict[str, Any]:
-    """The fields of the model that stands at `path`."""
+    """The fields of the model that stands at `path`, through fields, lists and mappings."""
+    here: Any = model
     for part in path:
-        annotation = model.model_fields[str(part)].annotation
-        options = getattr(annotation, "__args__", (annotation,))
-        model = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
-    return dict(model.model_fields)
+        here = here.model_fields[str(part)].annotation if _is_model(here) else get_args(here)[-1]
+        while get_origin(here) in (Annotated, Union, UnionType):  # `Warmup | None` is a Warmup
+            here = get_args(here)[0]
+    return dict(here.model_fields) if _is_model(here) else {}
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -200,8 +200,10 @@ class _Builder:
                 self._report(event, "duplicate-key", f"`{key}` is given twice", hint)
             else:
                 self.document.keys[(*path, key)] = _span(event)
+            before = len(self.document.problems)
             value = self.node(next(self.stream), (*path, key))
-            if value is None:  # an empty value stands on the next line, no place to point at
+            if value is None and len(self.document.problems) == before:
+                # An empty value stands on the next line, no place to point at.
                 self.document.values[(*path, key)] = self.document.keys[(*path, key)]
             if plain:
                 items.setdefault(key, value)

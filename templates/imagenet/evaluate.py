@@ -5,6 +5,7 @@ What single images are, by the same views, is here too.
 
 import importlib.util
 import io
+import os
 import re
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
@@ -73,6 +74,13 @@ class Classifier:
         # In fp32, since bf16 has ties among scores.
         windows = F.avg_pool2d(maps[0].float(), self.last_size, stride=1).permute(0, 2, 3, 1)
         return fc(windows).softmax(dim=3).mean(dim=(1, 2))
+
+
+def is_mean(mean: object) -> bool:
+    """Whether this can be subtracted: (3, 1, 1), or per pixel (3, height, width)."""
+    if not isinstance(mean, Tensor) or mean.ndim != 3 or not mean.is_floating_point():
+        return False
+    return mean.shape[0] == 3 and mean.numel() > 0 and bool(mean.isfinite().all())
 
 
 class Shown(Dataset[Any]):
@@ -189,7 +197,10 @@ def classifier(
     """The network of some weights, with them: this one, or one whose folder is beside it."""
     built = network_of(weights, network, network_sha256)
     weights.put_into(built)
-    return Classifier(built, weights.known_mean(), last_size, precision)
+    mean = weights.known_mean()
+    if not is_mean(mean):
+        fail(f"{weights.path} has no mean of red, green and blue, or of their pixels")
+    return Classifier(built, mean, last_size, precision)
 
 
 def network_of(weights: Weights, network: str, network_sha256: str) -> nn.Module:
@@ -197,14 +208,12 @@ def network_of(weights: Weights, network: str, network_sha256: str) -> nn.Module
     name, here = weights.network, Path(__file__).resolve().parent
     own = name == network
     folder = here if own else here.parent / name
-    spec = importlib.util.spec_from_file_location(f"model_of_{name}", folder / "model.py")
-    if (
-        not name.isidentifier()
-        or not (folder / "model.py").is_file()
-        or not spec
-        or not spec.loader
-    ):
-        fail(f"{weights.path} is of {name}, and there is no {folder / 'model.py'}")
+    path_of_model = folder / "model.py"
+    if not name.isidentifier() or not os.path.isfile(path_of_model):  # False for too long a name
+        fail(f"{weights.path} is of {name:.80}, and there is no {path_of_model!s:.200}")
+    spec = importlib.util.spec_from_file_location(f"model_of_{name}", path_of_model)
+    if not spec or not spec.loader:
+        fail(f"{path_of_model} cannot be imported")
     if not own:  # train.py of that folder says which network it is, and is not run for it
         train = folder / "train.py"
         text = train.read_text(encoding="utf-8") if train.is_file() else ""

@@ -106,11 +106,7 @@ def save(
 
 def is_finite(state: object) -> bool:
     """Whether all floating-point numbers in the tensors of a state are."""
-    if isinstance(state, Tensor):
-        return not state.is_floating_point() or bool(state.isfinite().all())
-    if isinstance(state, Mapping):
-        return all(is_finite(value) for value in state.values())
-    return all(map(is_finite, state)) if isinstance(state, (list, tuple)) else True
+    return all(t.isfinite().all() for t in tensors(state) if t.is_floating_point())
 
 
 def read(path: Path, device: torch.device) -> Any:
@@ -125,9 +121,31 @@ def read(path: Path, device: torch.device) -> Any:
     if damaged:
         fail(f"{path} is damaged, in its part {damaged}")
     try:
-        return torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # and torch.load
+        state = torch.load(path, map_location=device, weights_only=True)
+        if not all(map(is_plain, tensors(state))):
+            raise ValueError(
+                "it holds tensors without numbers, or of a kind that scripts never save"
+            )
+    except Exception as error:  # and torch.load; RecursionError, where it is nested deep
         fail(f"{path} cannot be read: {first_line(error)}")
+    return state
+
+
+def tensors(state: object) -> Iterator[Tensor]:
+    """All tensors of a state."""
+    if isinstance(state, Tensor):
+        yield state
+    elif isinstance(state, (Mapping, list, tuple)):
+        for value in state.values() if isinstance(state, Mapping) else state:
+            yield from tensors(value)
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Whether it is real numbers or integers, each with a place of its own in the file."""
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+        return False
+    size = tensor.numel() * tensor.element_size()
+    return not tensor.is_complex() and size <= tensor.untyped_storage().nbytes()
 
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
@@ -165,6 +183,10 @@ def load_model(model: nn.Module, state: object, path: Path) -> None:
         if not isinstance(state[key], Tensor) or state[key].shape != value.shape:
             shape = tuple(getattr(state[key], "shape", ()))
             fail(f"{path} has {key} of shape {shape}, where this network's is {tuple(value.shape)}")
+        if state[key].is_floating_point() != value.is_floating_point():
+            fail(f"{path} has {key} of {state[key].dtype}, where this network's is {value.dtype}")
+    if not is_finite(state):
+        fail(f"{path} has weights that are not finite")
     model.load_state_dict(state)
 
 
@@ -187,18 +209,35 @@ def compare(path: Path, had: Mapping[str, object], has: Mapping[str, object]) ->
 def restore(path: Path, trainer: Stateful, checkpoint: dict[str, Any]) -> Progress:
     """Puts the trainer back where the checkpoint was made, and returns how far that is."""
     load_model(trainer.model, checkpoint["model"], path)
+    own = [dict(group) for group in trainer.optimizer.param_groups]
     try:
         trainer.load_state_dict(checkpoint)
-        for weight, state in trainer.optimizer.state.items():
-            if state["momentum_buffer"].shape != weight.shape:
-                raise ValueError("its momentum is not of the weights' shapes")
         progress = Progress(**checkpoint["progress"])
-        if not math.isfinite(progress.step + progress.metrics_bytes + progress.line["step"]):
-            raise ValueError("its progress is no number")
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
+        require_sense(progress)
+        for weight in trainer.model.parameters() if progress.step else ():
+            if trainer.optimizer.state[weight]["momentum_buffer"].shape != weight.shape:
+                raise ValueError("its momentum is not of the weights' shapes")
+        for group, before in zip(trainer.optimizer.param_groups, own, strict=True):
+            for key in before.keys() - {"lr", "params"}:  # the rate is set at each step
+                if repr(group.get(key, before[key])) != repr(before[key]):
+                    raise ValueError(f"its optimizer has {key} {group[key]}, not {before[key]}")
+    except Exception as error:  # torch raises many kinds
         reason = f"it lacks {error}" if isinstance(error, KeyError) else first_line(error)
         fail(f"{path} cannot be resumed: {reason}")
     return progress
+
+
+def require_sense(progress: Progress) -> None:
+    """Raises ValueError where a figure of the progress cannot be one of a run."""
+    counts = [progress.step, progress.metrics_bytes, progress.metrics_crc, progress.line["step"]]
+    if not all(type(count) is int and 0 <= count < 2**63 for count in counts):
+        raise ValueError("its progress is no number of steps and bytes")
+    if not 0 <= progress.line["step"] <= progress.step:
+        raise ValueError("its last line is of a later step")
+    best = 0.0 if progress.best is None else progress.best
+    for value in (progress.seconds, progress.seconds_since, best, *progress.line.values()):
+        if type(value) not in (int, float) or not 0 <= value < math.inf:
+            raise ValueError(f"its progress has {value!r:.40} where a figure belongs")
 
 
 def cut_metrics(file: IO[bytes], path: Path, progress: Progress) -> None:

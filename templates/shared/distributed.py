@@ -33,14 +33,19 @@ def fail(message: str, exit_code: int = 2) -> NoReturn:
     """
     script = Path(sys.argv[0]).name
     who = script if RANKS == 1 else f"{script}, rank {RANK}"
-    print(f"{who}: {message}", file=sys.stderr, flush=True)
+    print(f"{who}: {printable(message)}", file=sys.stderr, flush=True)
     raise SystemExit(exit_code)
 
 
 def note(message: str) -> None:
     """Prints a remark on stderr, once for all ranks."""
     if RANK == 0:
-        print(message, file=sys.stderr, flush=True)
+        print(printable(message), file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """The text with escapes for what a terminal would obey: names in files may hold anything."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def as_script(main: Callable[[], None]) -> None:

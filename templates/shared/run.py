@@ -208,6 +208,8 @@ class Run:
         self.same |= weights.began_with(checkpoint["same"], self.args)
         checkpoints.compare(path, checkpoint, self.of)
         self.progress = checkpoints.restore(path, self.trainer, checkpoint)
+        if self.progress.step > self.args.iterations:
+            fail(f"{path} is of a step after the last, {self.args.iterations:,}")
         if RANK == 0:
             checkpoints.cut_metrics(self.metrics, metrics, self.progress)
         instead = ": --init is where the run began, and is not read again" * bool(self.args.init)

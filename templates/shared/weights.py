@@ -91,7 +91,7 @@ class Weights(NamedTuple):
     def mean_of(self, shape: Shape) -> Tensor:
         """The mean of images of this shape, per pixel or of each channel."""
         mean = self.known_mean()
-        if mean.shape not in (shape, (shape[0], 1, 1)):
+        if mean.shape not in (shape, (shape[0], 1, 1)) or not mean.is_floating_point():
             fail(f"{self.path} has no mean image of shape {shape}")
         return mean
 

@@ -263,8 +263,7 @@ def _crop(images: Mapping[str, Any]) -> str:
     return f"{words}, anywhere" if images["evenly"] else f"{words}, not everywhere as often"
 
 
-def _of_imagenet(images: Mapping[str, Any], recipe: AnyRecipe) -> dict[str, str]:
-    assert isinstance(recipe, ImagenetRecipe), "the designs have been told apart"
+def _of_imagenet(images: Mapping[str, Any], recipe: ImagenetRecipe) -> dict[str, str]:
     low, high = images["sides"]
     sizes = ", ".join(map(square, images["size"]))
     words = {
