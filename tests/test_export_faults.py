@@ -45,7 +45,7 @@ def test_another_networks_checkpoint(here: Path, cli: Callable, tmp_path: Path) 
     """Even of the same keys and shapes."""
     for form in requirements.NEEDS:
         told = failed(cli, tmp_path, "small", "plain.pt", "--format", form)
-        assert "plain.pt: error[checkpoint]: it is of plain, not of small" in told
+        assert "plain.pt: error[weights]: it is of plain, which is another network than" in told
     entry = library.network("small")
     save(tmp_path / "old.pt", entry, built(here, "small"), network_sha256="0" * 64)
     told = failed(cli, tmp_path, "small", tmp_path / "old.pt", "--format", "pt2")
@@ -60,7 +60,7 @@ def test_a_file_that_is_cut_short(here: Path, cli: Callable, tmp_path: Path, for
     for length in (0, 1, 9, 100, len(content) // 2, len(content) - 1):
         (tmp_path / "cut").write_bytes(content[:length])
         told = failed(cli, tmp_path, "small", tmp_path / "cut", "--format", "pt2")
-        assert "it is cut short or damaged" in told or "it is neither a checkpoint nor" in told
+        assert "error[weights]: " in told and not told.startswith("Traceback")
 
 
 def test_a_checkpoint_with_one_wrong_bit(here: Path, cli: Callable, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_checkpoint_with_one_wrong_bit(here: Path, cli: Callable, tmp_path: Pa
     content[len(content) // 2] ^= 1
     (tmp_path / "bit.pt").write_bytes(content)
     told = failed(cli, tmp_path, "small", tmp_path / "bit.pt", "--format", "pt2")
-    assert re.search(r"it is damaged, in its part \S+/data/\d+", told)
+    assert re.search(r"damaged.*/data/\d+", told), told
 
 
 class Evil:
@@ -81,7 +81,7 @@ class Evil:
 
 def test_a_checkpoint_cannot_run_code(here: Path, cli: Callable, tmp_path: Path) -> None:
     torch.save({"network": "small", "model": Evil(tmp_path / "ran")}, tmp_path / "evil.pt")
-    assert "cannot be read" in failed(
+    assert "which only running code could make" in failed(
         cli, tmp_path, "small", tmp_path / "evil.pt", "--format", "pt2"
     )
     assert not (tmp_path / "ran").exists()
@@ -90,13 +90,13 @@ def test_a_checkpoint_cannot_run_code(here: Path, cli: Callable, tmp_path: Path)
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"classes": ["one"]}, "it has 3 scores, and names 1 classes"),
+        ({"classes": ["one"]}, "it names 1 classes, for 3"),
         ({"classes": "abc"}, "it does not have the names of classes"),
         ({"mean": torch.zeros(3, 8, 8)}, "its mean is of shape (3, 8, 8), where an image is of"),
         ({"mean": 3}, "its mean is neither of a channel nor of a pixel"),
-        ({"model": {"fc.bias": torch.zeros(3)}}, "its weights are not those of the code: it lacks"),
-        ({"model": [1]}, "it has no weights by their names"),
-        ({"network": 1}, "it is no checkpoint of a network that resnet-gen generated"),
+        ({"model": {"fc.bias": torch.zeros(3)}}, "no layout that is known has its names: fc.bias"),
+        ({"model": [1]}, "no layout that is known has its names"),
+        ({"network": 1}, "it does not say which network it is of"),
     ],
 )
 def test_a_checkpoint_of_something_else(
@@ -112,7 +112,7 @@ def test_a_network_that_has_diverged(here: Path, cli: Callable, tmp_path: Path) 
     save(tmp_path / "nan.pt", library.network("small"), network)
     for form in ("pt2", "safetensors"):
         told = failed(cli, tmp_path, "small", tmp_path / "nan.pt", "--format", form)
-        assert "its training has diverged" in told
+        assert "fc.weight has values that are NaN or infinite" in told
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,12 @@ def test_a_network_that_has_diverged(here: Path, cli: Callable, tmp_path: Path) 
         (["small.pt", "--format", "tflite"], "--format tflite is not one of onnx, pt2"),
         (["small.pt", "--format", "safetensors", "--fold"], "they fit no network of ours"),
         (["small.pt", "--format", "safetensors", "--subtract-mean"], "weights without a graph"),
-        (["nothing.pt", "--format", "pt2"], "nothing.pt: error[file]: cannot be read: No such"),
+        (["nothing.pt", "--format", "pt2"], "nothing.pt: error[weights]: there is no such file"),
         (["specs", "--format", "pt2"], "name one of its files, such as specs/best.pt"),
-        (["specs/small.yaml", "--format", "pt2"], "neither a checkpoint nor a safetensors file"),
+        (
+            ["specs/small.yaml", "--format", "pt2"],
+            "this is no kind of weights file that is read here",
+        ),
         (["small.pt", "--format", "pt2", "-o", "specs"], "specs: error[file]: this is a folder"),
         (["small.pt", "--format", "pt2", "-o", "a/b"], "there is no folder a to write it into"),
         (["small.pt", "--format", "pt2", "-o", "small.pt"], "this is the checkpoint itself"),
@@ -164,8 +167,6 @@ def test_what_is_not_installed(
     assert "hint: pip install 'resnet-gen[export]'" in told
     told = failed(cli, tmp_path, "small", "small.pt", "--format", "safetensors", code=4)
     assert "safetensors is not installed" in told
-    weights_file(tmp_path / "a.safetensors")
-    failed(cli, tmp_path, "small", tmp_path / "a.safetensors", "--format", "pt2", code=4)
     requirements.require_format("pt2", fold=True, subtract_mean=True)  # torch is enough for it
 
 

@@ -171,8 +171,20 @@ def test_a_checkpoint_of_train_py(cli: Callable, tmp_path: Path) -> None:
 def test_a_mean_that_is_none(mean: object, cli: Callable, tmp_path: Path) -> None:
     of_0_1_0(tmp_path / "b.pt", mean=mean)
     out = tmp_path / "out.safetensors"
-    assert cli("weights", "import", tmp_path / "b.pt", "--to", "resnet20", "-o", out).code == 0
-    assert "input" not in imported(out)[1]
+    done = cli("weights", "import", tmp_path / "b.pt", "--to", "resnet20", "-o", out)
+    assert done.code == 2 and "its mean is neither of a channel nor of a pixel" in done.err
+
+
+def test_own_weights_of_other_classes_leave_too(cli: Callable, tmp_path: Path) -> None:
+    """A network that was trained on two classes, where its spec has ten."""
+    model, classes = settle(network_class("resnet20")(num_classes=2)), ["cat", "dog"]
+    of_0_1_0(tmp_path / "pets.pt", model=model.state_dict(), classes=classes)
+    out, theirs = tmp_path / "pets.safetensors", tmp_path / "pets.pth"
+    done = cli("weights", "import", tmp_path / "pets.pt", "--to", "resnet20", "-o", out)
+    assert done.code == 0, done.err
+    assert json.loads(imported(out)[1]["classes"]) == classes
+    assert cli("weights", "export", out, "--as", "akamaster", "-o", theirs).code == 0
+    assert torch.load(theirs, weights_only=True)["state_dict"]["module.linear.weight"].shape[0] == 2
 
 
 def test_metadata_that_are_no_json(cli: Callable, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from resnet_gen.export.reading import WEIGHTS, Input, Trained
+from resnet_gen.export.reading import Input, Trained
 from resnet_gen.read.library import Entry
 
 
@@ -17,7 +17,7 @@ def of_graph(entry: Entry, trained: Trained, *, subtract_mean: bool) -> dict[str
     `mean` and `std` are what to subtract from pixels of 0 to 255 and to divide by before; they are
     absent where that is not known, and where the graph itself does so.
     """
-    found = {"network": entry.name, "network_sha256": trained.network_sha256}
+    found = {"network": entry.name, "network_sha256": entry.network_sha256}
     if trained.classes is not None:
         found["classes"] = json.dumps(trained.classes, ensure_ascii=False)
     found["images"] = _sentence(entry, trained.input, subtract_mean)
@@ -28,25 +28,13 @@ def of_graph(entry: Entry, trained: Trained, *, subtract_mean: bool) -> dict[str
     return found
 
 
-def of_weights(entry: Entry, trained: Trained) -> dict[str, str]:
-    """The metadata of a weights file."""
-    found = {"format": WEIGHTS, "network": entry.name, "network_sha256": trained.network_sha256}
-    if trained.classes is not None:
-        found["classes"] = json.dumps(trained.classes, ensure_ascii=False)
-    if trained.input is not None:
-        parts: dict[str, Any] = {"order": trained.input.order}
-        parts |= {"mean": _plain(trained.input.mean), "std": _plain(trained.input.std)}
-        found["input"] = json.dumps(parts)
-    return found | trained.origin
-
-
 def _sentence(entry: Entry, made_of: Input | None, subtract_mean: bool) -> str:
     """The input for a person."""
     channels, size = entry.spec.image_channels, entry.spec.image_size
     shape = f"float32 (N, {channels}, {size}, {size})"
     if made_of is None:
         return f"{shape}: prepared as for the training of these weights, which is not known here"
-    order = made_of.order.upper() if channels == 3 else f"{channels} channels"
+    order = "RGB" if channels == 3 else f"{channels} channels"
     pixels = f"{shape}: {order}, 0 to 255"
     if subtract_mean:
         return f"{pixels}; the mean is subtracted inside"

@@ -42,11 +42,11 @@ def export(
     trained = reading.read(checkpoint, entry)
     network = build(code, checkpoint, trained)
     if form == "safetensors":
-        from resnet_gen.export import weights_file  # noqa: PLC0415
+        from safetensors.torch import save  # noqa: PLC0415
 
-        content = weights_file.content(trained.state, describing.of_weights(entry, trained))
+        content = save(trained.state, trained.metadata)
         count = len(trained.state)
-        return Exported(content, [f"safetensors: {count} tensors, to the bit the checkpoint's"])
+        return Exported(content, [f"safetensors: {count} tensors, the checkpoint's"])
 
     made_of = trained.input
     shape = (entry.spec.image_channels, entry.spec.image_size, entry.spec.image_size)

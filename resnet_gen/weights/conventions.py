@@ -127,10 +127,14 @@ def _recorded(source: Source) -> Conventions:
         known.classes = list(map(str, names)) or None
         source.beside["input"] = read or None
         return known
-    classes = said.get("classes")
-    known.classes = list(map(str, classes)) if isinstance(classes, list) else None
-    mean = said.get("mean")
-    if isinstance(mean, Tensor) and mean.dim() in (1, 3):
+    classes, mean = said.get("classes"), said.get("mean")
+    if classes is not None:
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise refused(path, "it does not have the names of classes")
+        known.classes = classes
+    if mean is not None:
+        if not isinstance(mean, Tensor) or mean.dim() not in (1, 3):
+            raise refused(path, "its mean is neither of a channel nor of a pixel")
         whole = mean.dim() == 3 and mean.shape[1:].numel() == 1
         flat = mean.flatten() if whole else mean
         std = [1.0] * int(mean.shape[0])
@@ -148,6 +152,10 @@ def require_recorded(source: Source, entry: library.Entry) -> None:
     path, name = source.contents.path, said.get("network")
     if "network_sha256" in said:
         if said["network_sha256"] != entry.network_sha256:
+            if name == entry.name:
+                message = f"it is of another {name} than {entry.label} specifies"
+                hint = "the spec was changed since, or it is not the one that was trained"
+                raise refused(path, message, hint)
             message = f"it is of {name}, which is another network than {entry.name}"
             raise refused(path, f"{message}, though shapes may fit")
         return

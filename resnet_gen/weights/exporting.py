@@ -12,11 +12,9 @@ from resnet_gen.read import library
 from resnet_gen.read.library import Entry
 from resnet_gen.weights import conventions as known_of
 from resnet_gen.weights import target, transforms
-from resnet_gen.weights.importing import import_weights
+from resnet_gen.weights.importing import from_source, own_source
 from resnet_gen.weights.layouts import KIND, Input, Layout
 from resnet_gen.weights.naming import Naming
-from resnet_gen.weights.reading import read
-from resnet_gen.weights.recognising import recognise
 from resnet_gen.weights.refusal import refused
 from resnet_gen.weights.structure import Structure, of_spec
 
@@ -39,10 +37,7 @@ def export_weights(path: Path, layout: Layout) -> Exported:
     Raises:
         Failure: the file is none of ours, or the layout has no network that computes the same.
     """
-    source = recognise(read(path))
-    if source.layout.stride_in != "recorded":
-        message = f"this is a file of {source.layout.name}, not of this project"
-        raise refused(path, message, "`weights import` makes one of it")
+    source = own_source(path)
     if not layout.exports:
         raise refused(path, f"{layout.name} is what files of this project are", "`weights import`")
     name = str((source.contents.metadata or source.beside).get("network"))
@@ -51,7 +46,7 @@ def export_weights(path: Path, layout: Layout) -> Exported:
     found = of_spec(entry.spec)
     _require_expressible(path, layout, entry, found)
     new_head = not any(map(target.is_head, source.tensors))
-    imported = import_weights(path, entry, new_head=new_head)
+    imported = from_source(source, entry, new_head=new_head)
     tensors, told = imported.tensors, []
     moved = layout.zero_padding == "both" and entry.spec.zero_padding == "after"
     if moved and entry.spec.shortcut == "A":

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from resnet_gen.errors import Failure, Problem
 from resnet_gen.read.library import Entry
+from resnet_gen.read.network_spec import NetworkSpec
 from resnet_gen.weights import conventions as known_of
 from resnet_gen.weights import target, transforms
 from resnet_gen.weights.conventions import Conventions
@@ -45,34 +46,65 @@ def import_weights(
     """The file's weights as those of the network `entry`.
 
     `order`, rgb or bgr, is that of the images which the file's network takes. With `new_head`, the
-    last layer is left out.
+    last layer is left out. Files of this project may have other classes than the spec.
 
     Raises:
         Failure: the file is not safe or not whole, its network is another one, or what decides that
             is neither in it nor given (exit code 2).
     """
     source = recognise(read(path))
+    return from_source(
+        source, entry, stride_in=stride_in, order=order, config=config, new_head=new_head
+    )
+
+
+def own_source(path: Path) -> Source:
+    """A checkpoint of a generated train.py, or a weights file of this project.
+
+    Raises:
+        Failure: it is none of these, or not safe to read (exit code 2).
+    """
+    source = recognise(read(path))
+    if source.layout.stride_in != "recorded":
+        message = f"this is a file of {source.layout.name}, not of this project"
+        raise refused(path, message, "`weights import` makes one of it")
+    return source
+
+
+def from_source(
+    source: Source,
+    entry: Entry,
+    *,
+    stride_in: str | None = None,
+    order: str | None = None,
+    config: Path | None = None,
+    new_head: bool = False,
+) -> Imported:
+    """As `import_weights`, of a file that has been read."""
+    path = source.contents.path
     tensors = _accounted(source, new_head=new_head)
     found = structure(tensors)
     if isinstance(found, str):
         raise refused(path, f"no network here is built so: {found}")
     known = known_of.conventions(source, found, stride_in=stride_in, order=order, config=config)
+    spec = entry.spec
     if known.network:
         known_of.require_recorded(source, entry)
+        spec = spec.model_copy(update={"classes": found.classes or spec.classes})
     else:
         _require_decided(path, known)
         _require_same(path, source, found, known, entry, new_head=new_head)
-    _require_shapes(path, tensors, entry, new_head=new_head)
+    _require_shapes(path, tensors, spec, new_head=new_head)
     told = _transform(source, found, known, entry, tensors)
     if new_head:
         told.append("new_head: fc was left out")
     if wrong := transforms.faults(tensors):
         raise refused(path, f"no weights of a trained network: {listed(wrong)}")
     classes = known.classes if known.classes and not new_head else None
-    if classes and len(classes) != entry.spec.classes:
-        raise refused(path, f"it names {len(classes)} classes, for {entry.spec.classes}")
+    if classes and len(classes) != spec.classes:
+        raise refused(path, f"it names {len(classes)} classes, for {spec.classes}")
     metadata = _metadata(source, known, entry, told, classes)
-    names = [name for name in target.shapes(entry.spec) if name in tensors]
+    names = [name for name in target.shapes(spec) if name in tensors]
     whole = {name: tensors[name].contiguous() for name in names}
     return Imported(whole, metadata, told, _notes(source, known, metadata))
 
@@ -118,10 +150,10 @@ def _require_same(
 
 
 def _require_shapes(
-    path: Path, tensors: dict[str, Tensor], entry: Entry, *, new_head: bool
+    path: Path, tensors: dict[str, Tensor], spec: NetworkSpec, *, new_head: bool
 ) -> None:
     """Every tensor is there in its shape, but for those that a transform adds or takes away."""
-    sizes = {name: shape[:1] for name, shape in target.shapes(entry.spec).items()}
+    sizes = {name: shape[:1] for name, shape in target.shapes(spec).items()}
     plain, wrong = dict(tensors), []
     for name in tensors:
         absorbed, _, part = name.rpartition(".")
@@ -135,12 +167,12 @@ def _require_shapes(
         added += ["running_mean", "running_var"]
     wrong += [
         said
-        for said in target.missing_and_added(plain, entry.spec, new_head=new_head)
+        for said in target.missing_and_added(plain, spec, new_head=new_head)
         if not (said.startswith("it lacks") and said.endswith(tuple(added)))
     ]
     if wrong:
         hint = "--new-head leaves out fc" if "fc." in wrong[0] else ""
-        raise refused(path, f"it is not {entry.name}: {listed(wrong)}", hint)
+        raise refused(path, f"it is not {spec.name}: {listed(wrong)}", hint)
 
 
 def _has(told: str) -> str:
