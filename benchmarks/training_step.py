@@ -68,7 +68,7 @@ def resident_step(
 
 def generated_step(net: Any, images: tuple, *, graph: bool, compiled: bool) -> Step:
     """A step as the generated train.py takes it."""
-    trainer = new_trainer(net, images, net.run.pick_precision("auto", images.labels.device))
+    trainer = new_trainer(net, images, net.flags.pick_precision("auto", images.labels.device))
     device = trainer.mean.device
     indices = torch.zeros(BATCH_SIZE, dtype=torch.long, device=device)
     stream = net.data.batches(len(images.labels), BATCH_SIZE, 0, device)

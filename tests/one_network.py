@@ -13,8 +13,8 @@ HUB = Path("generated/hubconf.py")  # of all networks
 
 
 FILES = [
-    *("checkpoint.py", "data.py", "distributed.py", "fast_step.py", "folder.py", "model.py"),
-    *("predict.py", "run.py", "train.py", "weights.py"),
+    *("checkpoint.py", "data.py", "distributed.py", "fast_step.py", "flags.py", "folder.py"),
+    *("model.py", "predict.py", "run.py", "train.py", "weights.py"),
 ]
 
 

@@ -25,10 +25,11 @@ MAY_IMPORT = {
     "folder": {"distributed"},
     "checkpoint": {"distributed"},
     "weights": {"distributed", "folder", "checkpoint"},
+    "flags": {"distributed"},
     "predict": {"distributed", "folder"},
     "data": {"distributed", "folder"},
     "run": {"distributed", "checkpoint", "weights"},
-    "fast_step": {"distributed", "run"},
+    "fast_step": {"distributed", "flags"},
     "evaluate": {"distributed", "folder", "checkpoint", "data", "weights", "predict"},
 }
 INSTALLED = {"torch", "torchvision", "PIL", "sklearn"}

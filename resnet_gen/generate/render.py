@@ -26,7 +26,7 @@ from resnet_gen.read.recipe import ImagenetRecipe
 
 HUB = Path("hubconf.py")  # torch.hub's name for it; it lies beside the families' folders
 # The same bytes in every network's folder.
-SHARED = ("folder", "run", "checkpoint", "weights", "predict", "distributed")
+SHARED = ("folder", "run", "flags", "checkpoint", "weights", "predict", "distributed")
 OF_FAMILY = {"cifar": ("data", "fast_step"), "imagenet": ("data", "evaluate")}
 SIBLINGS = sorted({"model", *SHARED, *(name for names in OF_FAMILY.values() for name in names)})
 ISOLATED = ["--isolated", "--quiet", "--no-cache", "--target-version", "py311"]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from distributed import RANKS
-from run import cpu_has
+from flags import cpu_has
 
 COMPILE_FROM = 10_000  # iterations: shorter runs take less time than compiling does
 

@@ -8,7 +8,7 @@ tensors, one after another. `resnet-gen weights import` writes one of other peop
 import hashlib
 import json
 import math
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -278,23 +278,3 @@ def sha256_of(path: Path) -> str:
     """The hash of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def add_flags(parser: ArgumentParser) -> None:
-    """The flags that name weights, but for --evaluate, and what needs no --data."""
-    add = parser.add_argument
-    init = "begin with the weights of a checkpoint or a .safetensors file of this network"
-    add("--init", type=Path, metavar="WEIGHTS", help=init)
-    add("--new-head", action="store_true", help="with --init: draw the last layer anew")
-    predict = "print the likeliest classes of images, by --evaluate's weights or OUT/best.pt"
-    add("--predict", type=Path, nargs="+", metavar="IMAGE", help=predict)
-
-
-def check_flags(parser: ArgumentParser, args: Namespace) -> None:
-    """Ends the script where flags that concern weights do not go together."""
-    if not args.data and not args.predict:
-        parser.error("the following arguments are required: --data")
-    if args.new_head and not args.init:
-        parser.error("--new-head needs --init: without it, every layer is drawn anew")
-    if args.init and (args.evaluate or args.predict):
-        parser.error("--init is where training begins: --evaluate and --predict do not train")
