@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import shutil
 import signal
 from argparse import Namespace
 from collections.abc import Callable
@@ -19,12 +16,10 @@ import torch.nn.functional as F
 from conftest import folder, image_folder
 from resnet_gen.generate.loading import load_folder
 from resnet_gen.read import library
-from training import DIGITS, equal, files, lines, main, results, state
+from training import equal, lines, main, results, state
 from weight_files import images, write
+from weights_in_training import BRIEF, TEN, Capture, evaluated, refused, sha256, whole
 
-Capture = pytest.CaptureFixture[str]
-TEN = [str(k) for k in range(10)]
-BRIEF = (*DIGITS, "--iterations", 6)  # a line of figures for each step
 STD = [63.0, 62.1, 66.7]
 
 
@@ -45,35 +40,6 @@ def trained(net: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def learned(trained: Path) -> dict[str, Any]:
     return state(trained)
-
-
-def whole(net: Any, path: Path, learned: dict[str, Any], **more: object) -> Path:
-    """The run's weights and all that is known of them, with `more`."""
-    known = {"classes": TEN, "input": images(learned["mean"], [1.0] * 3)}
-    return write(path, net.train, learned["model"], **{**known, **more})
-
-
-def evaluated(net: Any, path: Path, capsys: Capture) -> str:
-    """The error that is printed."""
-    capsys.readouterr()
-    assert main(net.train, "--data", "digits", "--evaluate", path) == 0
-    told = capsys.readouterr()
-    assert told.err == ""
-    return told.out
-
-
-def refused(net: Any, capsys: Capture, *arguments: object) -> str:
-    """The sentence that ends the script."""
-    capsys.readouterr()
-    assert main(net.train, *arguments) == 2
-    told = capsys.readouterr()
-    said = [line for line in told.err.splitlines() if "test images of" not in line]
-    assert len(said) == 1 and said[0].startswith("train.py: ") and not told.out, told
-    return said[0]
-
-
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 # ---- --evaluate ----------------------------------------------------------------------------------
@@ -348,102 +314,3 @@ def test_what_no_run_begins_from(
 def test_flags_that_do_not_go_together(net: Any, capsys: Capture, flags: list, words: str) -> None:
     assert main(net.train, "--data", "digits", *flags) == 2
     assert words in capsys.readouterr().err.splitlines()[-1]
-
-
-# ---- --init and --resume -------------------------------------------------------------------------
-
-
-def stopped(net: Any, out: Path, monkeypatch: pytest.MonkeyPatch, *flags: object) -> None:
-    """A run of six steps that a signal has ended after the third."""
-    step, calls = net.train.Trainer.train_step, []
-
-    def signalled(*arguments: Any) -> None:
-        step(*arguments)
-        calls.append(arguments)
-        if len(calls) == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(net.train.Trainer, "train_step", signalled)
-        assert main(net.train, *BRIEF, "--out", out, *flags) == 143
-
-
-@pytest.fixture
-def halfway(
-    net: Any, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Path, Path]:
-    """A run that has stopped, and what it began from."""
-    init = Path(shutil.copy(trained / "checkpoint.pt", tmp_path / "began.pt"))
-    stopped(net, tmp_path / "run", monkeypatch, "--init", init)
-    return tmp_path / "run", init
-
-
-@pytest.mark.parametrize("again", ["without --init", "with it", "with it, and it is gone"])
-def test_a_resumed_run_is_the_uninterrupted_one(
-    net: Any, tuned: Path, halfway: tuple[Path, Path], capsys: Capture, again: str
-) -> None:
-    out, init = halfway
-    flags = ["--init", init] if "with it" in again else []
-    if again != "with it":
-        init.unlink()
-    capsys.readouterr()
-    assert main(net.train, *BRIEF, "--out", out, *flags, "--resume") == 0
-    said = "resuming at step 3" + ": --init is where the run began, and is not read again" * bool(
-        flags
-    )
-    assert said in capsys.readouterr().err.splitlines()
-    assert lines(out) == lines(tuned) and results(out) == results(tuned)
-    assert equal(state(out), state(tuned))
-
-
-def test_a_run_is_not_resumed_as_one_that_began_elsewhere(
-    net: Any, learned: dict, halfway: tuple[Path, Path], tmp_path: Path, capsys: Capture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    out, init = halfway
-    before, other = files(out), whole(net, tmp_path / "net.safetensors", learned)
-    resume = (*BRIEF, "--out", out, "--resume")
-    told = refused(net, capsys, *resume, "--init", other)
-    assert f"is of a run with init {sha256(init)}, not {sha256(other)}" in told
-    told = refused(net, capsys, *resume, "--init", init, "--new-head")
-    assert "is of a run with new_head False, not True" in told
-    assert files(out) == before
-    stopped(net, tmp_path / "scratch", monkeypatch)
-    told = refused(net, capsys, *BRIEF, "--out", tmp_path / "scratch", "--resume", "--init", init)
-    assert f"is of a run with init nothing, not {sha256(init)}" in told
-
-
-def test_a_restart_before_the_first_checkpoint_begins_from_the_weights(
-    net: Any, trained: Path, tuned: Path, tmp_path: Path, capsys: Capture
-) -> None:
-    """As torchrun and SLURM restart: by the same command."""
-    flags = (*BRIEF, "--out", tmp_path, "--init", trained / "checkpoint.pt", "--resume")
-    assert main(net.train, *flags) == 0
-    told = capsys.readouterr().err
-    assert "starting at step 0" in told and "beginning with the weights of" in told
-    assert lines(tmp_path) == lines(tuned) and equal(state(tmp_path), state(tuned))
-
-
-def test_the_mean_of_the_weights_lasts(
-    net: Any, learned: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
-    """Stopped and resumed, evaluated: always the file's, here of each channel."""
-    mean = [120.0, 110.0, 100.0]
-    path = whole(net, tmp_path / "net.safetensors", learned, input=images(mean, [1.0] * 3))
-    out = tmp_path / "run"
-    stopped(net, out, monkeypatch, "--init", path)
-    assert state(out)["mean"].flatten().tolist() == mean
-    assert main(net.train, *BRIEF, "--out", out, "--resume") == 0
-    assert state(out)["mean"].flatten().tolist() == mean
-    assert state(out)["images_mean"].shape == (3, 32, 32)
-    said = json.loads((out / "results.json").read_text())["test_error"]
-    assert evaluated(net, out / "checkpoint.pt", capsys).startswith(f"test error {said:.2f}%: ")
-
-
-def test_ranks_that_have_other_files_are_told(
-    net: Any, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
-    gathered: Callable = net.weights.gathered
-    monkeypatch.setattr(net.weights, "gathered", lambda value: [*gathered(value), {"init": "0"}])
-    told = refused(net, capsys, *BRIEF, "--out", tmp_path, "--init", trained / "best.pt")
-    assert told.endswith("is not the same file on all machines")
