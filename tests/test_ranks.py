@@ -140,8 +140,8 @@ def test_a_batch_that_the_ranks_cannot_share(
 ) -> None:
     for path in (folder("resnet20"), tiny):
         net = load_folder(path)
-        monkeypatch.setattr(net.run, "RANKS", 3)
-        assert main(net.train, "--data", "digits", "--batch-size", 16) == 2
+        monkeypatch.setattr(net.flags, "RANKS", 3)
+        assert main(net.train, "--data", "digits", "--batch-size", 16, "--iterations", 1) == 2
         assert "--batch-size 16 cannot be shared among 3 ranks" in capsys.readouterr().err
 
 

@@ -16,7 +16,7 @@ from resnet_gen.network.expansion import Network, expand
 from resnet_gen.network.initialisation import initial
 
 HEADING = "numbers, in float64"
-CLASSES = 7  # not the default of any network, so that the argument has to be used
+CLASSES = (7, 11)  # one of them is not the spec's number, so that num_classes has to be used
 
 
 class Quantity(StrEnum):
@@ -67,12 +67,13 @@ def request(network: Network, other: Network | None) -> dict[str, Any]:
     """
     size = network.spec.image_size
     sizes = [size] if size <= _small(network) else [_small(network), size]
+    classes = next(count for count in CLASSES if count != network.spec.classes)
     return {
-        "classes": CLASSES,
+        "classes": classes,
         "channels": network.spec.image_channels,
-        "layers": {str(each): _layers(network, each) for each in sizes},
-        "initial": {name: list(d) for name, d in initial(_at(network, size)).items()},
-        "other": _layers(other, sizes[0]) if other else [],
+        "layers": {str(each): _layers(network, each, classes) for each in sizes},
+        "initial": {name: list(d) for name, d in initial(network).items()},
+        "other": _layers(other, sizes[0], classes) if other else [],
         "other_name": other.spec.name if other else "",
     }
 
@@ -100,10 +101,8 @@ def _small(network: Network) -> int:
     return 64 + size % 32 if network.spec.design == "imagenet" else 16 + size % 4
 
 
-def _layers(network: Network, size: int) -> list[dict[str, Any]]:
-    return [fields_of(layer) for layer in _at(network, size).layers]
-
-
-def _at(network: Network, size: int) -> Network:
-    """The network for images of another size, and with other classes."""
-    return expand(network.spec.model_copy(update={"image_size": size, "classes": CLASSES}))
+def _layers(network: Network, size: int, classes: int) -> list[dict[str, Any]]:
+    """The layers of the network for images of another size, and with other classes."""
+    changed = {"image_size": size, "classes": classes}
+    layers = expand(network.spec.model_copy(update=changed)).layers
+    return [fields_of(layer) for layer in layers]

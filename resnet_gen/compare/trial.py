@@ -71,21 +71,22 @@ class Trial:
 
     def results(self) -> Results:
         """What the layer list computes."""
+        found = self.backward(training=True)
+        settled, _ = self.settled(found.statistics).values(training=False)
+        return replace(found, evaluation=settled[self.layers[-1].name])
+
+    def backward(self, *, training: bool) -> Results:
+        """The scores and gradients, and in training the new running statistics."""
         learned = {
             name: value.clone().requires_grad_("running_" not in name)
             for name, value in self.weights.items()
         }
-        images, mode = self.images.clone().requires_grad_(), Mode(True, {})
+        images, mode = self.images.clone().requires_grad_(), Mode(training, {})
         outputs = interpret(self.layers, learned, images, mode)[self.layers[-1].name]
         outputs.backward(self.cotangent)  # type: ignore[no-untyped-call]
-        settled = self.settled(mode.statistics).values(training=False)[0]
-        return Results(
-            outputs.detach(),
-            images.grad,
-            {name: value.grad for name, value in learned.items() if value.requires_grad},
-            mode.statistics,
-            settled[self.layers[-1].name],
-        )
+        gradients = {name: value.grad for name, value in learned.items() if value.requires_grad}
+        scores = outputs.detach()
+        return Results(scores, images.grad, gradients, mode.statistics, evaluation=scores)
 
     def settled(self, statistics: Mapping[str, Tensor]) -> Trial:
         """The same with the running statistics of a training step.
@@ -119,12 +120,17 @@ class Code:
 
     def results(self, trial: Trial, settled: Trial) -> tuple[Results, bool]:
         """What the code computes, and whether it left the images as they were."""
+        found, unchanged = self.backward(trial, training=True)
+        return replace(found, evaluation=self.scores(settled, training=False)), unchanged
+
+    def backward(self, trial: Trial, *, training: bool) -> tuple[Results, bool]:
+        """As `Trial.backward`, and whether the images were left as they were."""
         self.give(trial)
         self.model.zero_grad()
         images = trial.images.clone().requires_grad_()
         given = images * 1  # which code may overwrite, as it may not a leaf
         torch.manual_seed(0)
-        outputs: Tensor = self.model.train()(given)
+        outputs: Tensor = self.model.train(training)(given)
         unchanged = torch.equal(given, trial.images)
         if outputs.shape == trial.cotangent.shape and outputs.requires_grad:
             cotangent = trial.cotangent.to(outputs.dtype)
@@ -133,5 +139,5 @@ class Code:
         buffers = dict(self.model.named_buffers())
         statistics = {k: buffers[v].clone() for k, v in self.names.items() if v in buffers}
         gradients = {k: own[v].grad for k, v in self.names.items() if v in own}
-        evaluation = self.scores(settled, training=False)
-        return Results(outputs.detach(), images.grad, gradients, statistics, evaluation), unchanged
+        scores = outputs.detach()
+        return Results(scores, images.grad, gradients, statistics, evaluation=scores), unchanged
