@@ -33,10 +33,15 @@ quick: .venv/dev
 	$(BIN)/resnet-gen generate --all --check
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(addprefix tests/test_,$(addsuffix .py,$(QUICK)))
 
-# What is not needed each time: the README's and docs' commands at their full length, kills.
+# What is not needed each time: the README's and docs' commands at their full length, the numbers of
+# all networks, and less of what benchmarks/ record at length, into runs/long.
 long: .venv/dev
-	OMP_NUM_THREADS=1 FULL_LENGTH=1 $(BIN)/pytest -n 2 tests/test_readme.py
-	$(BIN)/python benchmarks/kills.py --kills 8
+	OMP_NUM_THREADS=1 FULL_LENGTH=1 $(BIN)/pytest -n 2 tests/test_readme.py tests/test_numbers.py
+	RESULTS=runs/long $(BIN)/python benchmarks/kills.py --kills 8
+	RESULTS=runs/long $(BIN)/python benchmarks/mutation.py --edits 100 --full 10 --seed 1
+	RESULTS=runs/long $(BIN)/python benchmarks/specs_at_random.py --specs 100
+	RESULTS=runs/long $(BIN)/python benchmarks/wrong_files.py --files 1000
+	RESULTS=runs/long $(BIN)/python benchmarks/generation_kills.py --kills 20
 
 generate: .venv/dev
 	$(BIN)/resnet-gen schema --out specs/schema

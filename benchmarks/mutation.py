@@ -251,12 +251,11 @@ def table(found: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
 
 
 def main() -> None:
-    """Runs the edits and writes results/mutation.json."""
+    """Runs the edits and writes mutation.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--edits", type=int, default=950, help="edits of narrow networks")
     parser.add_argument("--full", type=int, default=50, help="edits of networks at full size")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="default: results/benchmarks/mutation.json")
     args = parser.parse_args()
     torch.set_num_threads(1)  # threads do not survive a fork
     began, found = time.perf_counter(), []
@@ -284,7 +283,8 @@ def main() -> None:
         "most_work": slowest,
         "seconds": round(time.perf_counter() - began),
     }
-    out = args.out or timing.ROOT / "results/benchmarks/mutation.json"
+    timing.RESULTS.mkdir(parents=True, exist_ok=True)
+    out = timing.RESULTS / "mutation.json"
     out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     print(json.dumps(report["by_kind"], indent=1))
 

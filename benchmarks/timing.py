@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "results/benchmarks"
+RESULTS = Path(os.environ.get("RESULTS", ROOT / "results/benchmarks"))  # recorded runs
 
 Seconds = dict[str, list[float]]
 
@@ -143,7 +143,7 @@ def write(name: str, rows: list[dict[str, object]], merged_by: str = "", **more:
     content = {"command": command, "machine": machine(), **more, "rows": rows}
     path.write_text(json.dumps(content, indent=1) + "\n")
     print(table(rows))
-    print(f"written to {path.relative_to(ROOT)}")
+    print(f"written to {path}")
     return path
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision import transforms
 
 import photographs
 from conftest import folder, image_folder
@@ -134,7 +135,7 @@ def test_both_families_see_one_folder_alike(
         assert len(mine.train.samples) == 24 and len(mine.validation.samples) == 8
         assert [label for _, label in mine.train.samples] == theirs.train.labels.tolist()
         assert mine.test is mine.validation and len(theirs.test.labels) == 8
-        resize = cifar.data.transforms.Resize(SHAPE[1:])
+        resize = transforms.Resize(SHAPE[1:])
         for (path, _), pixels in zip(mine.train.samples, theirs.train.pixels, strict=True):
             image = resize(script.folder.read_image(path))  # the turned ones are upright in both
-            assert torch.equal(cifar.data.transforms.PILToTensor()(image), pixels)
+            assert torch.equal(transforms.PILToTensor()(image), pixels)

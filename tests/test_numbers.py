@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +12,14 @@ import pytest
 import torch
 import torchvision
 
-from conftest import ROOT, spec_of
+from conftest import NAMES, ROOT, spec_of
 from resnet_gen.compare.reference import Mode, interpret
 from resnet_gen.compare.trial import Trial
 from resnet_gen.network.expansion import expand
 from test_edits import edited
 
 pytestmark = pytest.mark.usefixtures("computed_here")
+A_FEW = ["resnet32", "plain20", "resnet18_a", "resnet50_b"]
 SUM = "return F.relu(out + self.downsample(x))"
 STEM = "x = F.relu(self.bn1(self.conv1(x)))\n        x = self.layer1"
 HE = 'nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")'
@@ -121,7 +123,7 @@ def test_an_edit_differs_in_the_numbers_that_it_changes(
     assert not expected or words in next(iter(differing.values()))["why"], differing
 
 
-@pytest.mark.parametrize("name", ["resnet32", "plain20", "resnet18_a", "resnet34_b", "resnet50_b"])
+@pytest.mark.parametrize("name", NAMES if os.environ.get("FULL_LENGTH") else A_FEW)
 def test_the_papers_networks_compute_what_their_layers_say(name: str, cli: Callable) -> None:
     rows = json.loads(cli("diff", name, "--json").out)["rows"]
     numbers = [row for row in rows if row["part"] == "numbers"]

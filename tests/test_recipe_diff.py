@@ -14,11 +14,12 @@ import torch
 
 from conftest import NAMES, folder, generate_tiny, spec_of
 from one_network import write_spec
+from recipe_edits import CIFAR
 from resnet_gen.compare.recipe import asking, planted, rows, words
 from resnet_gen.compare.rows import Row
 from resnet_gen.paper import training
 from resnet_gen.read import library, recipes
-from test_recipe_edits import CIFAR, edited
+from test_recipe_edits import edited
 
 pytestmark = pytest.mark.usefixtures("measured_here")
 
@@ -235,8 +236,13 @@ def test_a_network_without_a_recipe_has_no_row(cli: Callable, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "replacement", "place", "message"),
     [
-        ("    return LEARNING_RATE / 10**passed", "    return 1 / 0", ":76:5", "ZeroDivisionError"),
-        ("    return LEARNING_RATE / 10**passed", "    return none", ":76:5", "NameError"),
+        (
+            "    return LEARNING_RATE / 10**passed",
+            "    return 1 / 0",
+            ":LINE:5",
+            "ZeroDivisionError",
+        ),
+        ("    return LEARNING_RATE / 10**passed", "    return none", ":LINE:5", "NameError"),
         ("def learning_rate(", "def rate_of(", "", "it has no `learning_rate`"),
         ("    train(trainer, data, run)\n", "", "", "its main() does not call train(trainer"),
         ("inputs = augment(", "inputs = (lambda x, _: x)(", "", "train_step does not call augment"),
@@ -248,6 +254,8 @@ def test_a_script_that_cannot_be_asked_is_a_sentence(
     text: str, replacement: str, place: str, message: str, cli: Callable, tmp_path: Path
 ) -> None:
     copy = edited(tmp_path, CIFAR, text, replacement)
+    before, _, _ = (folder(CIFAR) / "train.py").read_text().partition(text)
+    place = place.replace("LINE", str(before.count("\n") + 1))
     code, out, err = cli("diff", copy)
     assert (code, out) == (2, "") and "Traceback" not in err
     assert message in err and f"{CIFAR}/train.py{place}" in err
