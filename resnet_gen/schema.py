@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
+from resnet_gen.experiments import definitions
 from resnet_gen.paper import tables
 from resnet_gen.read.network_spec import NetworkSpec
 from resnet_gen.read.recipe import CifarRecipe, ImagenetRecipe
@@ -22,6 +23,8 @@ def schemas() -> dict[str, dict[str, Any]]:
     recipe: TypeAdapter[Any] = TypeAdapter(one_recipe)
     found = {"network": network.json_schema(), "recipe": recipe.json_schema()}
     found["weights"] = Layout.model_json_schema()
+    found["experiment"] = definitions.Experiment.model_json_schema()
+    found["sizes"] = definitions.Sizes.model_json_schema()
     for stem, model in tables.FILES.items():
         name = "errors" if model is tables.Errors else stem
         found[name] = model.model_json_schema()

@@ -37,6 +37,11 @@ def table_files() -> dict[str, Path]:
     return _by_stem("paper")
 
 
+def experiment_files() -> dict[str, Path]:
+    """Every experiment's file by its stem, and that of their sizes; the user's own win."""
+    return _by_stem("experiments")
+
+
 def network_files() -> dict[str, Path]:
     """Every network's spec by its path below `specs/`.
 
