@@ -36,7 +36,7 @@ quick: .venv/dev
 # What is not needed each time: the README's and docs' commands at their full length, the numbers of
 # all networks, and less of what benchmarks/ record at length, into runs/long.
 long: .venv/dev
-	OMP_NUM_THREADS=1 FULL_LENGTH=1 $(BIN)/pytest -n 2 tests/test_readme.py tests/test_numbers.py
+	OMP_NUM_THREADS=1 FULL_LENGTH=1 $(BIN)/pytest -n 2 $(addprefix tests/test_,readme.py numbers.py weights_safety.py)
 	RESULTS=runs/long $(BIN)/python benchmarks/kills.py --kills 8
 	RESULTS=runs/long $(BIN)/python benchmarks/mutation.py --edits 100 --full 10 --seed 1
 	RESULTS=runs/long $(BIN)/python benchmarks/specs_at_random.py --specs 100

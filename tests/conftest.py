@@ -34,7 +34,7 @@ READING = Namespace(workers=0, skip_bad_images=False, device=torch.device("cpu")
 CIFAR = [name for name in NAMES if (ROOT / "specs/cifar" / f"{name}.yaml").is_file()]
 
 
-RECORDED: dict[tuple[object, ...], dict[str, Any]] = {}
+RECORDED: dict[tuple[tuple[bytes, ...], str], dict[str, Any]] = {}
 
 
 class Result(NamedTuple):
@@ -94,6 +94,11 @@ def recorded(path: Path, given: dict[str, Any]) -> dict[str, Any]:
     """What recording.py finds in this process, or has found in the same file before."""
     sources = [path, *(path.parent.glob("*.py") if given.get("recipe") else ())]
     key = (tuple(source.read_bytes() for source in sources), json.dumps(given))
+    if "recipe" not in given:  # layers alone, which the answers to more questions have too
+        for (contents, asked), document in RECORDED.items():
+            same = contents[0] == key[0][0] and given.items() <= json.loads(asked).items()
+            if same and "problem" not in document:
+                return document
     if key not in RECORDED or "problem" in RECORDED[key]:  # which names the file
         RECORDED[key] = recording.record_file(path, json.loads(json.dumps(given)))
     return RECORDED[key]

@@ -312,6 +312,6 @@ def test_doctor_says_what_is_missing(cli: Callable, monkeypatch: pytest.MonkeyPa
 def test_no_color_is_honoured(cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.delenv("NO_COLOR")
-    assert "\x1b[" in cli("diff", "resnet50_v1_5").out
+    assert "\x1b[" in cli("show", "resnet20").out
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b[3" not in cli("diff", "resnet50_v1_5").out
+    assert "\x1b[3" not in cli("show", "resnet20").out

@@ -131,6 +131,34 @@ def test_the_papers_networks_compute_what_their_layers_say(name: str, cli: Calla
 
 
 @pytest.mark.parametrize(
+    ("text", "replacement", "expected"),
+    [
+        ("", "", set()),
+        ("self.conv2(out)", "self.conv2(out.detach())", {"gradient_images", "gradients"}),
+        (
+            "self.bn2 = nn.BatchNorm2d(channels)",
+            "self.bn2 = nn.BatchNorm2d(channels, eps=1e-3)",
+            {"outputs_training", "statistics", "outputs_evaluation"},
+        ),
+    ],
+)
+def test_so_deep_that_rounding_decides_the_scores(
+    text: str, replacement: str, expected: set[str], cli: Callable, project: Path
+) -> None:
+    """Plain networks amplify rounding layer by layer; there each layer is compared by itself."""
+    lines = "name: deep", "design: cifar", "depth: 158", "shortcut: none", "width: 4"
+    (project / "deep.yaml").write_text("\n".join((*lines, "image_size: 16")))
+    cli("generate", "deep.yaml")
+    code = project / "generated/cifar/deep/model.py"
+    code.write_text(code.read_text().replace(text, replacement))
+    found = json.loads(cli("diff", "deep.yaml", "--json").out)["rows"]
+    rows = {row["key"].removeprefix("numbers."): row for row in found if row["part"] == "numbers"}
+    assert "compared by itself" in rows["outputs_training"]["why"]
+    differing = {key for key, row in rows.items() if row["verdict"] == "differs"}
+    assert expected <= differing and bool(differing) == bool(expected)
+
+
+@pytest.mark.parametrize(
     ("name", "other", "verdict"),
     [
         ("resnet20", "resnet20", "equal"),
