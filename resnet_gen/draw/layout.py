@@ -1,0 +1,133 @@
+"""Where everything of a figure stands: columns side by side, rows aligned by output size.
+
+All in the SVG's units, which are pixels where it is shown at its own size. Widths of text are
+estimated upwards, since the viewer's font is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from resnet_gen.draw.columns import Column, Kind
+from resnet_gen.draw.words import multiply_adds
+
+TEXT, NAME = 13.0, 15.0  # sizes of letters: of all text, and of networks' names
+BOX = 20.0  # the height of a box
+WITHIN, BETWEEN = 7.0, 17.0  # gaps within a block, and between blocks
+MARGIN, HEAD, GUTTER = 16.0, 44.0, 68.0
+SHORTCUTS, BRACKET = 32.0, 16.0  # room to the right of boxes, and to the left of folded ones
+COLUMN_GAP = 22.0
+PAGE = 1450.0  # what is longer is folded; Figure 3 with VGG-19 is just shorter
+
+Gaps = dict[int, tuple[float, ...]]  # by output size: the gap above each box of a column
+
+
+@dataclass(frozen=True)
+class Band:
+    """The rows of one output size."""
+
+    size: int
+    top: float  # the top edge of the first row's boxes
+    bottom: float  # the bottom edge of the last row's
+    stage: int | None  # which of the sizes with convolutions, counted from the last; or none has
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A column with the left edge of its boxes, their width, and the top edge of each."""
+
+    column: Column
+    left: float
+    width: float
+    tops: tuple[float, ...]
+
+    @property
+    def middle(self) -> float:
+        """Where the arrows run."""
+        return self.left + self.width / 2
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A figure without its legend: `height` is where the legend begins."""
+
+    bands: tuple[Band, ...]
+    columns: tuple[Placed, ...]
+    width: float
+    height: float
+
+
+def text_width(text: str, size: float = TEXT) -> float:
+    """At least the width of the text in the common sans-serif fonts, bold ones among them."""
+    return len(text) * size * 0.64
+
+
+def lay_out(columns: Sequence[Column]) -> Layout:
+    """Equal output sizes stand beside each other, and each column begins them at the top."""
+    gaps = _gaps(columns)
+    bands = _bands(columns, gaps)
+    tops = {band.size: band.top for band in bands}
+    x, placed = MARGIN + GUTTER, []
+    for column, own in zip(columns, gaps, strict=True):
+        rows: list[float] = []
+        for size in own:
+            y = tops[size] - BETWEEN
+            for gap in own[size]:
+                rows.append(y + gap)
+                y += gap + BOX
+        width = max(text_width(box.label) for box in column.boxes) + 10
+        folds = max((BRACKET + text_width(f"×{fold.times}") for fold in column.folds), default=0.0)
+        shortcuts = SHORTCUTS if column.shortcuts else 0
+        head = max(text_width(column.name, NAME), text_width(multiply_adds(column.multiply_adds)))
+        beside = max(0.0, (head - width) / 2)  # what the head needs on each side of the boxes
+        left = x + max(folds, beside)
+        placed.append(Placed(column, left, width, tuple(rows)))
+        x = left + width + max(shortcuts, beside) + COLUMN_GAP
+    return Layout(bands, tuple(placed), x - COLUMN_GAP + MARGIN, bands[-1].bottom + BETWEEN)
+
+
+def fits(columns: Sequence[Column]) -> bool:
+    """Whether the figure is no longer than a page."""
+    return _bands(columns, _gaps(columns))[-1].bottom <= PAGE
+
+
+def _gaps(columns: Sequence[Column]) -> list[Gaps]:
+    """The gaps of each column; plain ones have the gaps of residual ones with as many boxes."""
+    found = [_own_gaps(column) for column in columns]
+    residual = [gaps for column, gaps in zip(columns, found, strict=True) if column.shortcuts]
+    for column, gaps in zip(columns, found, strict=True):
+        for size in gaps if not column.shortcuts else ():
+            equal = (
+                other[size] for other in residual if len(other.get(size, ())) == len(gaps[size])
+            )
+            gaps[size] = next(equal, gaps[size])
+    return found
+
+
+def _own_gaps(column: Column) -> Gaps:
+    """Wide gaps around blocks, and where a convolution follows what is none."""
+    apart = {shortcut.first for shortcut in column.shortcuts}
+    apart |= {shortcut.last + 1 for shortcut in column.shortcuts}
+    apart |= {i for i, (a, b) in enumerate(pairwise(column.boxes), 1) if a.kind != b.kind}
+    apart |= {i for i, (a, b) in enumerate(pairwise(column.boxes), 1) if a.size != b.size}
+    gaps: Gaps = {}
+    for index, box in enumerate(column.boxes):
+        gap = BETWEEN if index == 0 or index in apart else WITHIN
+        gaps[box.size] = (*gaps.get(box.size, ()), gap)
+    return gaps
+
+
+def _bands(columns: Sequence[Column], gaps: Sequence[Gaps]) -> tuple[Band, ...]:
+    """The sizes of all columns from the largest to the smallest, one below the other."""
+    convolved = sorted(
+        {box.size for column in columns for box in column.boxes if box.kind == Kind.CONVOLUTION}
+    )
+    bottom, found = MARGIN + HEAD, []
+    for size in sorted({size for own in gaps for size in own}, reverse=True):
+        top = bottom + BETWEEN
+        bottom += max(sum(gap + BOX for gap in own.get(size, ())) for own in gaps)
+        stage = convolved.index(size) if size in convolved else None
+        found.append(Band(size, top, bottom, stage))
+    return tuple(found)
