@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from resnet_gen.draw.columns import Column, column
+from resnet_gen.draw.columns import Column, Kind, column
 from resnet_gen.draw.folding import fold
 from resnet_gen.draw.layout import (
     BETWEEN,
@@ -18,7 +18,7 @@ from resnet_gen.draw.layout import (
     lay_out,
     text_width,
 )
-from resnet_gen.draw.svg import Picture, stage_class
+from resnet_gen.draw.svg import Picture, coloured
 from resnet_gen.draw.words import description, legend, multiply_adds
 from resnet_gen.network.expansion import Network
 
@@ -53,7 +53,7 @@ def draw(found: Sequence[Column], by: str) -> str:
     picture = Picture(layout.width, height, _title(found), description(found), by)
     _draw_bands(picture, layout)
     for placed in layout.columns:
-        _draw_column(picture, placed, {band.size: band.stage for band in layout.bands})
+        _draw_column(picture, placed)
     _draw_legend(picture, lines, layout.height + 10)
     return str(picture)
 
@@ -66,11 +66,11 @@ def _draw_bands(picture: Picture, layout: Layout) -> None:
         picture.path(
             f"M{MARGIN:g} {top - BETWEEN + (BETWEEN - LEAVES + JOINS) / 2:g}H{right:g}", "rule"
         )
-        picture.text(MARGIN, top + 10, "output", "soft")
-        picture.text(MARGIN, top + 24, f"size: {band.size}", "soft")
+        picture.text(MARGIN, top + 6.5, "output", "soft")
+        picture.text(MARGIN, top + 20, f"size: {band.size}", "soft")
 
 
-def _draw_column(picture: Picture, placed: Placed, stages: dict[int, int | None]) -> None:
+def _draw_column(picture: Picture, placed: Placed) -> None:
     column, middle = placed.column, placed.middle
     picture.text(middle, MARGIN + 14, column.name, "name mid")
     picture.text(middle, MARGIN + 32, multiply_adds(column.multiply_adds), "soft mid")
@@ -85,7 +85,7 @@ def _draw_column(picture: Picture, placed: Placed, stages: dict[int, int | None]
         picture.path(f"M{middle:g} {start:g}H{edge:g}{curve}H{middle + 5:g}", look)
         picture.arrowhead_left(middle, end)
     for box, top in zip(column.boxes, placed.tops, strict=True):
-        look = stage_class(stages[box.size] if box.kind == "convolution" else None)
+        look = coloured(box.halvings) if box.kind == Kind.CONVOLUTION else "box"
         picture.box(placed.left, top, placed.width, BOX, look)
         picture.text(middle, top + BOX / 2 + BASELINE, box.label, "mid")
     for each in column.folds:

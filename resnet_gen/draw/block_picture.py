@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from resnet_gen.draw.blocks import LINES, Block, blocks
 from resnet_gen.draw.layout import MARGIN, NAME, TEXT, text_width
-from resnet_gen.draw.svg import Picture, stage_class
+from resnet_gen.draw.svg import Picture, coloured
 from resnet_gen.draw.words import multiply_adds
 from resnet_gen.network.expansion import Network
 
@@ -37,7 +37,7 @@ def draw(networks: Sequence[Network], by: str) -> str:
     lefts, x = [], MARGIN
     for column in columns:
         lefts.append(x)
-        name = text_width(next(iter(column.values())).network, NAME)
+        name = text_width(next(iter(column.values())).network, NAME, bold=True)
         boxes = _box_width(column)
         x += max(name, *(_width(block, boxes) for block in column.values())) + SPACE
     tops, y = [], MARGIN + HEAD
@@ -68,7 +68,7 @@ def _draw_block(picture: Picture, block: Block, corner: tuple[float, float], wid
     for index, (words, relu) in enumerate(block.steps):
         picture.arrow(x, y, y + GAP)
         y += GAP
-        picture.box(edge, y, width, BOX, stage_class(block.stage))
+        picture.box(edge, y, width, BOX, coloured(block.halvings))
         picture.text(x, y + BOX / 2 + MIDDLE, words, "mid")
         y += BOX
         if relu:
@@ -111,7 +111,7 @@ def _draw_shortcut(
     picture.arrowhead_left(x + PLUS, plus)
     if block.aside:
         width = _aside_width(block)
-        look = stage_class(block.stage if block.by == "projection" else None)
+        look = coloured(block.halvings) if block.by == "projection" else "box"
         picture.box(out - width / 2, middle - BOX / 2, width, BOX, look)
         picture.text(out, middle + MIDDLE, block.aside, "mid")
     else:

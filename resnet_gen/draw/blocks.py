@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from resnet_gen.draw.branches import Branch, branches
+from resnet_gen.draw.columns import halvings
 from resnet_gen.errors import Failure, Problem
 from resnet_gen.network.expansion import Network
 from resnet_gen.network.layers import Layer, Operation
@@ -17,8 +18,8 @@ class Block:
     """A residual block.
 
     `steps` are its convolutions in Figure 5's words, and whether a ReLU follows each; `aside` is
-    what is done on the shortcut, empty for an identity; `stage` says which of the network's sizes
-    it works at, counted from the last.
+    what is done on the shortcut, empty for an identity; `halvings` says how often the image's size
+    has been halved.
     """
 
     network: str
@@ -31,7 +32,7 @@ class Block:
     line: str
     aside: str
     multiply_adds: int
-    stage: int
+    halvings: int
 
     @property
     def sum(self) -> str:
@@ -64,8 +65,6 @@ def _strides(branch: Branch) -> bool:
 
 def _block(network: Network, branch: Branch) -> Block:
     relus = {layer.inputs[0] for layer in network.layers if layer.operation == Operation.RELU}
-    convolutions = [la for la in network.layers if la.operation == Operation.CONVOLUTION]
-    sizes = sorted({layer.output_size for layer in convolutions})
     steps: list[tuple[str, bool]] = []
     for layer in branch.main:
         if layer.operation == Operation.CONVOLUTION:
@@ -84,7 +83,7 @@ def _block(network: Network, branch: Branch) -> Block:
         branch.line,
         _aside(branch),
         sum(layer.multiply_adds for layer in (*branch.main, *branch.aside)),
-        sizes.index(last.output_size),
+        halvings(network.spec.image_size, last.output_size),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -23,12 +24,14 @@ class Kind(StrEnum):
 class Box:
     """A step that changes what the network sees: a weighted layer, a pooling, the image itself.
 
-    `size` is the height and width in pixels of what comes out, by which columns are aligned.
+    `size` is the height and width in pixels of what comes out, by which columns are aligned;
+    `halvings` says how often the image's has been halved on the way, by which boxes are coloured.
     """
 
     label: str
     kind: Kind
     size: int
+    halvings: int
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,13 @@ def column(network: Network) -> Column:
     """The column of a network; its layers' inputs say what leads where."""
     blocks = branches(network.layers)
     aside = {layer.name for block in blocks for layer in block.aside}
-    boxes = [Box("image", Kind.IMAGE, network.spec.image_size)]
+    image = network.spec.image_size
+    boxes = [Box("image", Kind.IMAGE, image, 0)]
     at: dict[str, int] = {}  # the index of the box that a layer's output comes from
     for layer in network.layers:
         if layer.name not in aside and (kind := _kind(layer)):
-            boxes.append(Box(_label(layer), kind, min(boxes[-1].size, layer.output_size)))
+            size = min(boxes[-1].size, layer.output_size)
+            boxes.append(Box(_label(layer), kind, size, halvings(image, size)))
         at[layer.name] = len(boxes) - 1
     shortcuts = tuple(
         Shortcut(at[block.main[0].name], at[block.addition.name], block.by, block.line)
@@ -80,16 +85,20 @@ def column(network: Network) -> Column:
     return Column(spec.name, spec.depth, network.multiply_adds, tuple(boxes), shortcuts)
 
 
+def halvings(image: int, size: int) -> int:
+    """How often the image's size has been halved, about: 3 from 224 to 28."""
+    return round(math.log2(image / size))
+
+
 def _kind(layer: Layer) -> Kind | None:
     """What kind of box the layer is; None for what Figure 3 leaves out."""
     if layer.operation == Operation.CONVOLUTION:
         return Kind.CONVOLUTION
     if layer.operation == Operation.FULLY_CONNECTED:
         return Kind.FULLY_CONNECTED
-    # An average pooling onto the size that is there already, such as VGG's at 224, does nothing.
     pools = layer.operation in (Operation.MAX_POOL, Operation.AVERAGE_POOL)
-    shrinks = layer.output_size < layer.input_size or layer.output_size == 1
-    return Kind.POOL if pools and shrinks else None
+    # Other pooling counts where it makes something smaller: VGG's at 224 changes nothing.
+    return Kind.POOL if pools or layer.output_size < layer.input_size else None
 
 
 def _label(layer: Layer) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from resnet_gen.draw.columns import Column, Kind
+from resnet_gen.draw.columns import Column
 from resnet_gen.draw.words import multiply_adds
 
 TEXT, NAME = 13.0, 15.0  # sizes of letters: of all text, and of networks' names
@@ -31,7 +31,6 @@ class Band:
     size: int
     top: float  # the top edge of the first row's boxes
     bottom: float  # the bottom edge of the last row's
-    stage: int | None  # which of the sizes with convolutions, counted from the last; or none has
 
 
 @dataclass(frozen=True)
@@ -59,15 +58,15 @@ class Layout:
     height: float
 
 
-def text_width(text: str, size: float = TEXT) -> float:
-    """At least the width of the text in the common sans-serif fonts, bold ones among them."""
-    return len(text) * size * 0.64
+def text_width(text: str, size: float = TEXT, *, bold: bool = False) -> float:
+    """About the most that the text takes in common sans-serif fonts, wide ones among them."""
+    return len(text) * size * (0.72 if bold else 0.64)
 
 
 def lay_out(columns: Sequence[Column]) -> Layout:
     """Equal output sizes stand beside each other, and each column begins them at the top."""
     gaps = _gaps(columns)
-    bands = _bands(columns, gaps)
+    bands = _bands(gaps)
     tops = {band.size: band.top for band in bands}
     x, placed = MARGIN + GUTTER, []
     for column, own in zip(columns, gaps, strict=True):
@@ -78,9 +77,15 @@ def lay_out(columns: Sequence[Column]) -> Layout:
                 rows.append(y + gap)
                 y += gap + BOX
         width = max(text_width(box.label) for box in column.boxes) + 10
-        folds = max((BRACKET + text_width(f"×{fold.times}") for fold in column.folds), default=0.0)
+        folds = max(
+            (BRACKET + text_width(f"×{fold.times}", bold=True) for fold in column.folds),
+            default=0.0,
+        )
         shortcuts = SHORTCUTS if column.shortcuts else 0
-        head = max(text_width(column.name, NAME), text_width(multiply_adds(column.multiply_adds)))
+        head = max(
+            text_width(column.name, NAME, bold=True),
+            text_width(multiply_adds(column.multiply_adds)),
+        )
         beside = max(0.0, (head - width) / 2)  # what the head needs on each side of the boxes
         left = x + max(folds, beside)
         placed.append(Placed(column, left, width, tuple(rows)))
@@ -90,7 +95,7 @@ def lay_out(columns: Sequence[Column]) -> Layout:
 
 def fits(columns: Sequence[Column]) -> bool:
     """Whether the figure is no longer than a page."""
-    return _bands(columns, _gaps(columns))[-1].bottom <= PAGE
+    return _bands(_gaps(columns))[-1].bottom <= PAGE
 
 
 def _gaps(columns: Sequence[Column]) -> list[Gaps]:
@@ -119,15 +124,11 @@ def _own_gaps(column: Column) -> Gaps:
     return gaps
 
 
-def _bands(columns: Sequence[Column], gaps: Sequence[Gaps]) -> tuple[Band, ...]:
+def _bands(gaps: Sequence[Gaps]) -> tuple[Band, ...]:
     """The sizes of all columns from the largest to the smallest, one below the other."""
-    convolved = sorted(
-        {box.size for column in columns for box in column.boxes if box.kind == Kind.CONVOLUTION}
-    )
     bottom, found = MARGIN + HEAD, []
     for size in sorted({size for own in gaps for size in own}, reverse=True):
         top = bottom + BETWEEN
         bottom += max(sum(gap + BOX for gap in own.get(size, ())) for own in gaps)
-        stage = convolved.index(size) if size in convolved else None
-        found.append(Band(size, top, bottom, stage))
+        found.append(Band(size, top, bottom))
     return tuple(found)

@@ -10,24 +10,24 @@ from xml.etree import ElementTree
 
 NAMESPACE = "http://www.w3.org/2000/svg"
 CLASS = "resnet-gen-picture"
-# Fill and stroke, in light and in dark, of the stages from the last one backwards: blue, rose,
-# green and lilac, as Figure 3 has them, then amber and teal.
+# Fill and stroke, in light and in dark, of convolutions, by how often the image has been halved:
+# teal at its full size, then amber, and for Figure 3's four stages lilac, green, rose and blue.
 STAGES = (
-    ("#d9e8fb", "#3a70b0", "#17304f", "#6aa3e6"),
-    ("#fbdcdd", "#b5434c", "#4a2025", "#e5858b"),
-    ("#dbf0d8", "#46853f", "#1b3d25", "#79c07c"),
-    ("#e8dff8", "#7452b0", "#35274f", "#ad90ea"),
-    ("#fdecca", "#a8761a", "#443212", "#dba850"),
     ("#d5efef", "#2b8080", "#163b3c", "#5fb9b9"),
+    ("#fdecca", "#a8761a", "#443212", "#dba850"),
+    ("#e8dff8", "#7452b0", "#35274f", "#ad90ea"),
+    ("#dbf0d8", "#46853f", "#1b3d25", "#79c07c"),
+    ("#fbdcdd", "#b5434c", "#4a2025", "#e5858b"),
+    ("#d9e8fb", "#3a70b0", "#17304f", "#6aa3e6"),
 )
 # What is drawn: the fill or stroke in light and in dark.
 INK, SOFT = ("#1f2328", "#e6edf3"), ("#59636e", "#9aa4af")
 PAPER, RULE, PLAIN = ("#ffffff", "#0d1117"), ("#d1d9e0", "#30363d"), ("#f0f2f4", "#262c33")
 
 
-def stage_class(stage: int | None) -> str:
-    """The class of a box in the stage that is so many before the last; None for no stage."""
-    return "box" if stage is None else f"box s{stage % len(STAGES)}"
+def coloured(halvings: int) -> str:
+    """The class of a convolution's box where the image has been halved so often."""
+    return f"box s{min(halvings, len(STAGES) - 1)}"
 
 
 class Picture:

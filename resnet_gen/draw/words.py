@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import groupby
 
 from resnet_gen.draw.columns import Column
@@ -18,10 +19,10 @@ FOLDED = "so many of these, one after the other"
 
 
 def multiply_adds(count: int) -> str:
-    """A count as the paper writes it, with three digits: 3.64×10⁹ multiply-adds."""
-    digits, _, power = f"{count:.2e}".partition("e+")
-    raised = str(int(power)).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{digits}×10{raised} multiply-adds"
+    """A count with three digits, in the paper's unit from 10⁹ on: 19.6×10⁹."""
+    digits, _, power = Decimal(f"{count:.2e}").to_eng_string().partition("E+")
+    raised = power.translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{digits}{'×10' if power else ''}{raised} multiply-adds"
 
 
 def legend(found: Sequence[Column]) -> list[tuple[str, str]]:
