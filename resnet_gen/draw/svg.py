@@ -6,6 +6,7 @@ HTML page. Arrowheads are drawn, not referred to.
 
 from __future__ import annotations
 
+import math
 from xml.etree import ElementTree
 
 NAMESPACE = "http://www.w3.org/2000/svg"
@@ -34,6 +35,7 @@ class Picture:
     """An SVG in the making; coordinates are pixels at its own size, from the top left corner."""
 
     def __init__(self, width: float, height: float, title: str, description: str, by: str) -> None:
+        width, height = math.ceil(width), math.ceil(height)
         size = {"width": f"{width:g}", "height": f"{height:g}"}
         view = {"viewBox": f"0 0 {width:g} {height:g}"}
         words = {"role": "img", "aria-label": title, "class": CLASS}
