@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -17,10 +19,12 @@ from resnet_gen.draw import architecture
 from resnet_gen.draw.blocks import blocks
 from resnet_gen.draw.columns import Box, Column, Kind, column
 from resnet_gen.draw.folding import fold
+from resnet_gen.draw.layout import BOX, lay_out
 from resnet_gen.errors import Failure
 from resnet_gen.network.expansion import Network, expand
 from resnet_gen.read import library
 
+SVG = "{http://www.w3.org/2000/svg}"
 TORCHVISION = {
     "resnet18_b": models.resnet18,
     "resnet34_b": models.resnet34,
@@ -116,6 +120,33 @@ def test_repeats_are_table_1s_and_section_4_2s() -> None:
     assert folds["resnet34_a"] == [3, 3, 5, 2]
     assert folds["plain34"] == [6, 7, 11, 5]
     assert folds["resnet1202"] == [200, 199, 199]
+
+
+def test_figure_3(cli: Callable) -> None:
+    """34 weighted layers each, 13 identities and 3 dotted shortcuts, rows beside each other."""
+    root = ElementTree.fromstring(cli("draw", "plain34", "resnet34_a", "--format", "svg").out)
+    boxes = [r.attrib for r in root.iter(f"{SVG}rect") if r.get("class", "").startswith("box")]
+    plain, residual = ([b for b in boxes if b["x"] == x] for x in sorted({b["x"] for b in boxes}))
+    coloured = [box for box in boxes if box["class"] != "box"]
+    assert len(plain) == len(residual) == 37 and len(coloured) == 2 * 33  # 34 but for the fc
+    assert [box["y"] for box in plain] == [box["y"] for box in residual]
+    curves = [p.get("class") for p in root.iter(f"{SVG}path") if "C" in p.get("d", "")]
+    assert Counter(curves) == {"line": 13, "line dotted": 3}
+
+
+def test_rows_are_aligned_by_output_size() -> None:
+    names = ["plain34", "resnet50_v1_5", "resnet20"]
+    layout = lay_out(architecture.columns([network(name) for name in names]))
+    bands = {band.size: band for band in layout.bands}
+    assert list(bands) == [224, 112, 56, 32, 28, 16, 14, 8, 7, 1]
+    assert all(above.bottom < below.top for above, below in pairwise(layout.bands))
+    for placed in layout.columns:
+        first = {}
+        for box, top in zip(placed.column.boxes, placed.tops, strict=True):
+            assert bands[box.size].top <= top and top + BOX <= bands[box.size].bottom
+            first.setdefault(box.size, top)
+        assert all(top == bands[size].top for size, top in first.items())
+        assert all(above + BOX < below for above, below in pairwise(placed.tops))
 
 
 def test_figure_5() -> None:

@@ -23,11 +23,10 @@ from resnet_gen.draw.words import description, legend, multiply_adds
 from resnet_gen.network.expansion import Network
 
 BULGE = 36.0  # how far a shortcut's control points lie from the boxes; it reaches three quarters
-LEAVES, JOINS = (
-    8.0,
-    4.0,
-)  # a shortcut leaves so far above its first box, joins so far below its last
-SAMPLE, LINE = 30.0, 18.0  # the length of the legend's lines, and the distance between them
+LEAVES, JOINS = 8.0, 4.0  # how far above its first box, and below its last, a shortcut does so
+RULE = (BETWEEN + LEAVES - JOINS) / 2  # how far above a box a rule lies: between such two
+SAMPLE, LINE = 30.0, 18.0  # in the legend: the length of a sample, and the distance of lines
+APART = 12.0  # and the least space between its entries
 BASELINE = 0.35 * TEXT  # how far below the middle of a line of text its baseline lies
 
 
@@ -46,8 +45,9 @@ def draw(found: Sequence[Column], by: str) -> str:
         found: what `columns` gives.
         by: the command that makes the picture, which is written into it.
     """
-    layout = lay_out(found)
     entries = legend(found)
+    longest = max((_entry_width(words) for _, words in entries), default=0.0)
+    layout = lay_out(found, longest + 2 * MARGIN)
     lines = _wrapped(entries, layout.width - 2 * MARGIN)
     height = layout.height + (LINE * len(lines) + 10 if lines else 0) + MARGIN - BETWEEN / 2
     picture = Picture(layout.width, height, _title(found), description(found), by)
@@ -62,12 +62,9 @@ def _draw_bands(picture: Picture, layout: Layout) -> None:
     """Output sizes at the left, as in Figure 3, and a rule above each."""
     right = layout.width - MARGIN
     for band in layout.bands:
-        top = band.top
-        picture.path(
-            f"M{MARGIN:g} {top - BETWEEN + (BETWEEN - LEAVES + JOINS) / 2:g}H{right:g}", "rule"
-        )
-        picture.text(MARGIN, top + 6.5, "output", "soft")
-        picture.text(MARGIN, top + 20, f"size: {band.size}", "soft")
+        picture.path(f"M{MARGIN:g} {band.top - RULE:g}H{right:g}", "rule")
+        picture.text(MARGIN, band.top + 6.5, "output", "soft")
+        picture.text(MARGIN, band.top + 20, f"size: {band.size}", "soft")
 
 
 def _draw_column(picture: Picture, placed: Placed) -> None:
@@ -100,13 +97,16 @@ def _wrapped(entries: Sequence[tuple[str, str]], width: float) -> list[list[tupl
     lines: list[list[tuple[str, str]]] = []
     used = width
     for entry in entries:
-        needed = SAMPLE + 26 + text_width(entry[1])
-        if used + needed > width:
+        if used + _entry_width(entry[1]) > width:
             lines.append([])
             used = 0.0
         lines[-1].append(entry)
-        used += needed
+        used += _entry_width(entry[1]) + APART
     return lines
+
+
+def _entry_width(words: str) -> float:
+    return SAMPLE + 8 + text_width(words)
 
 
 def _draw_legend(picture: Picture, lines: list[list[tuple[str, str]]], top: float) -> None:
@@ -118,7 +118,7 @@ def _draw_legend(picture: Picture, lines: list[list[tuple[str, str]]], top: floa
             else:
                 picture.path(f"M{x:g} {y:g}h{SAMPLE:g}", f"line {look}".removesuffix(" solid"))
             picture.text(x + SAMPLE + 8, y + BASELINE, words, "soft")
-            x += SAMPLE + 26 + text_width(words)
+            x += _entry_width(words) + APART
 
 
 def _title(found: Sequence[Column]) -> str:

@@ -6,7 +6,7 @@ estimated upwards, since the viewer's font is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -63,39 +63,48 @@ def text_width(text: str, size: float = TEXT, *, bold: bool = False) -> float:
     return len(text) * size * (0.72 if bold else 0.64)
 
 
-def lay_out(columns: Sequence[Column]) -> Layout:
-    """Equal output sizes stand beside each other, and each column begins them at the top."""
+def lay_out(columns: Sequence[Column], least: float = 0) -> Layout:
+    """Equal output sizes stand beside each other, and each column begins them at the top.
+
+    Args:
+        columns: from left to right.
+        least: the least width of the figure.
+    """
     gaps = _gaps(columns)
     bands = _bands(gaps)
     tops = {band.size: band.top for band in bands}
-    x, placed = MARGIN + GUTTER, []
+    right, placed = MARGIN + GUTTER - COLUMN_GAP, []
     for column, own in zip(columns, gaps, strict=True):
-        rows: list[float] = []
-        for size in own:
-            y = tops[size] - BETWEEN
-            for gap in own[size]:
-                rows.append(y + gap)
-                y += gap + BOX
         width = max(text_width(box.label) for box in column.boxes) + 10
-        folds = max(
-            (BRACKET + text_width(f"×{fold.times}", bold=True) for fold in column.folds),
-            default=0.0,
-        )
-        shortcuts = SHORTCUTS if column.shortcuts else 0
-        head = max(
-            text_width(column.name, NAME, bold=True),
-            text_width(multiply_adds(column.multiply_adds)),
-        )
-        beside = max(0.0, (head - width) / 2)  # what the head needs on each side of the boxes
-        left = x + max(folds, beside)
+        before, after = _room(column, width)
+        left = right + COLUMN_GAP + before
+        right = left + width + after
+        rows = (top for size in own for top in _tops(tops[size], own[size]))
         placed.append(Placed(column, left, width, tuple(rows)))
-        x = left + width + max(shortcuts, beside) + COLUMN_GAP
-    return Layout(bands, tuple(placed), x - COLUMN_GAP + MARGIN, bands[-1].bottom + BETWEEN)
+    width = max(least, right + MARGIN)
+    return Layout(bands, tuple(placed), width, bands[-1].bottom + BETWEEN)
 
 
 def fits(columns: Sequence[Column]) -> bool:
     """Whether the figure is no longer than a page."""
     return _bands(_gaps(columns))[-1].bottom <= PAGE
+
+
+def _room(column: Column, width: float) -> tuple[float, float]:
+    """What is needed to the left and to the right of boxes of this width."""
+    name = text_width(column.name, NAME, bold=True)
+    head = max(name, text_width(multiply_adds(column.multiply_adds)))
+    beside = max(0.0, (head - width) / 2)
+    folds = [BRACKET + text_width(f"×{fold.times}", bold=True) for fold in column.folds]
+    return max([beside, *folds]), max(beside, SHORTCUTS if column.shortcuts else 0.0)
+
+
+def _tops(first: float, gaps: Sequence[float]) -> Iterator[float]:
+    """The top edges of boxes with these gaps above them, the first of which lies above `first`."""
+    y = first - gaps[0]
+    for gap in gaps:
+        yield y + gap
+        y += gap + BOX
 
 
 def _gaps(columns: Sequence[Column]) -> list[Gaps]:
@@ -115,8 +124,9 @@ def _own_gaps(column: Column) -> Gaps:
     """Wide gaps around blocks, and where a convolution follows what is none."""
     apart = {shortcut.first for shortcut in column.shortcuts}
     apart |= {shortcut.last + 1 for shortcut in column.shortcuts}
-    apart |= {i for i, (a, b) in enumerate(pairwise(column.boxes), 1) if a.kind != b.kind}
-    apart |= {i for i, (a, b) in enumerate(pairwise(column.boxes), 1) if a.size != b.size}
+    for index, (above, box) in enumerate(pairwise(column.boxes), start=1):
+        if (above.kind, above.size) != (box.kind, box.size):
+            apart.add(index)
     gaps: Gaps = {}
     for index, box in enumerate(column.boxes):
         gap = BETWEEN if index == 0 or index in apart else WITHIN

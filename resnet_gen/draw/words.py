@@ -9,13 +9,13 @@ from itertools import groupby
 from resnet_gen.draw.columns import Column
 from resnet_gen.draw.folding import fold
 
-# What the lines beside boxes mean, in the order of legends.
+# What the lines of shortcuts mean, in the order of legends.
 LINES = {
     "solid": "identity shortcut",
-    "dotted": "shortcut where dimensions grow",
-    "dashed": "projection of equal dimensions",
+    "dotted": "dimensions grow",
+    "dashed": "equal dimensions: projection",
 }
-FOLDED = "so many of these, one after the other"
+FOLDED = "so many, one after the other"
 
 
 def multiply_adds(count: int) -> str:
@@ -42,15 +42,15 @@ def description(found: Sequence[Column]) -> str:
 
 
 def _in_words(folded: Column) -> str:
-    times = {fold.first: fold for fold in folded.folds}
+    times = {each.first: each for each in folded.folds}
     parts, index = [], 0
     for size, group in groupby(folded.boxes, key=lambda box: box.size):
         words, end = [], index + len(list(group))
         while index < end:
-            fold = times.get(index)
-            after = fold.last + 1 if fold else index + 1
+            repeat = times.get(index)
+            after = repeat.last + 1 if repeat else index + 1
             labels = "; ".join(box.label for box in folded.boxes[index:after])
-            words.append(f"{fold.times} × ({labels})" if fold else labels)
+            words.append(f"{repeat.times} × ({labels})" if repeat else labels)
             index = after
         parts.append(f"output size {size}: {'; '.join(words)}")
     of = f"{folded.depth} weighted layers, {folded.multiply_adds:,} multiply-adds"
