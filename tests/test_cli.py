@@ -19,8 +19,8 @@ from conftest import NAMES, ROOT
 from resnet_gen.read import library
 
 COMMANDS = [
-    *("new", "check", "list", "show", "generate", "diff", "train", "plot", "export", "schema"),
-    "doctor",
+    *("new", "check", "list", "show", "generate", "diff", "draw", "train", "plot", "export"),
+    *("schema", "doctor"),
 ]
 
 
@@ -42,7 +42,8 @@ WITHOUT_TORCH = """
 import json, sys
 from resnet_gen.cli.main import main
 for command in (
-    "--help", "check", "list", "show resnet20", "generate --all --check", "schema", "diff nothing",
+    "--help", "check", "list", "show resnet20", "draw resnet20", "generate --all --check",
+    "schema", "diff nothing",
     "new net --design cifar --depth 20", "export plain20 nothing --format tflite -o a", "--help",
 ):
     sys.argv = ["resnet-gen", *command.split()]
@@ -60,7 +61,7 @@ def test_no_command_imports_torch_unless_it_must(project: Path) -> None:
     command = [sys.executable, "-c", WITHOUT_TORCH]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     told = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("[")]
-    assert [command for command, *_ in told[:2]] == ["--help", "check"] and len(told) == 10
+    assert [command for command, *_ in told[:2]] == ["--help", "check"] and len(told) == 11
     assert not any(torch for _, torch, _ in told), told
     assert not told[1][2]  # before `check`, after --help
 
