@@ -14,11 +14,13 @@ from resnet_gen.ledger.numbers import TEXT, Number, Status, counts
 from resnet_gen.ledger.whole import GROUPS, left_out, title
 
 COLOURS: dict[Status, str] = {
+    Status.COMPUTED: "green",
     Status.MEASURED: "bold green",
     Status.SHORTER: "yellow",
     Status.QUOTED: "dim",
     Status.NOT_MEASURED: "magenta",
 }
+BILLIONS = "×10^9"
 NAMED = 3  # numbers that a reason names
 
 
@@ -34,7 +36,10 @@ def print_overview(numbers: Sequence[Number]) -> None:
         if group == "all":
             table.add_section()
         each = counts(found)
-        cells = [Text(str(count or "·"), _colour(status)) for status, count in each.items()]
+        cells = [
+            Text(str(count), COLOURS[status]) if count else Text("·", "dim")
+            for status, count in each.items()
+        ]
         table.add_row(group, title(group), str(len(found)), *cells)
     console.stdout().print(table)
     print("\n`resnet-gen paper table6` shows the numbers of one, and what stands beside each.")
@@ -49,7 +54,7 @@ def print_numbers(numbers: Sequence[Number]) -> None:
         heading = places[0] if len(places) == 1 else "text"
         if group != TEXT or len(places) > 1:
             heading += f": {title(group)}"
-        console.stdout().print(Text(heading, "bold"))
+        console.stdout().print(Text(f"{heading}\n", "bold"))
         console.stdout().print(_text(found) if group == TEXT else _table(found))
         print()
     for line in _reasons(numbers):
@@ -68,7 +73,7 @@ def _table(numbers: Sequence[Number]) -> Table:
     widest = max(rows.values(), key=len)  # it has the columns in their order
     columns = list(dict.fromkeys(number.column for number in [*widest, *numbers]))
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     cells = {(number.row, number.column): _cell(number) for number in numbers}
     for row in rows:
         table.add_row(row, *(cells.get((row, column), Text()) for column in columns))
@@ -92,28 +97,21 @@ def _text(numbers: Sequence[Number]) -> Table:
 def _cell(number: Number) -> Text:
     """The number, and its status on a line of its own; a block has a line a layer."""
     shown = number.printed.strip("[]").replace("; ", "\n").replace("] ×", "\n×")
-    return Text(f"{shown}\n", "bold").append_text(_status(number, "\n"))
+    return Text.assemble((f"{shown}\n", "bold"), _status(number, "\n"))
 
 
 def _status(number: Number, between: str) -> Text:
     """What is known: the verdict or the status in words, with our value where it adds something."""
     if number.status is Status.COMPUTED:
         value = number.value if number.verdict != Verdict.EQUAL else ""
-        return _styled(number, f"{number.verdict} {value}".rstrip())
-    if number.status is Status.MEASURED:
-        return _styled(number, f"{number.value}{between}measured, {number.verdict}")
-    if number.status is Status.SHORTER:
-        return _styled(number, f"{number.value}{between}{number.verdict}")
-    return _styled(number, number.status)
-
-
-def _styled(number: Number, words: str) -> Text:
-    style = STYLES.get(number.verdict) or _colour(number.status)
-    return Text(words, style, end="")
-
-
-def _colour(status: Status) -> str:
-    return COLOURS.get(status, "green")
+        if value and number.printed.endswith(BILLIONS):  # a cell of Table 1 has little room
+            value = f"{int(value.replace(',', '')) / 1e9:.3f}{BILLIONS}"
+        return Text(f"{number.verdict} {value}".rstrip(), STYLES[number.verdict])
+    words = {
+        Status.MEASURED: f"{number.value}{between}measured, {number.verdict}",
+        Status.SHORTER: f"{number.value}{between}{number.verdict}",
+    }
+    return Text(words.get(number.status, number.status), COLOURS[number.status])
 
 
 def _reasons(numbers: Sequence[Number]) -> Iterator[str]:
