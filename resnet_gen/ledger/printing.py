@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -118,20 +118,23 @@ def _reasons(numbers: Sequence[Number]) -> Iterator[str]:
     """Where values come from, what the others would take, and by which commands."""
     told = [n for n in numbers if n.how and n.verdict not in (Verdict.EQUAL, Verdict.ROUNDS)]
     for status in Status:
-        grouped: dict[str, list[str]] = {}
+        grouped: dict[str, list[Number]] = {}
         for number in told:
             if number.status is status:
-                grouped.setdefault(number.how, []).append(number.row)
-        for how, rows in grouped.items():
+                grouped.setdefault(number.how, []).append(number)
+        for how, found in grouped.items():
             word = "" if status is Status.COMPUTED else f"{status}; "
-            yield f"{_names(rows)}: {word}{how}"
+            yield f"{_names(found)}: {word}{how}"
     wanted = (Status.NOT_MEASURED, Status.SHORTER)
     for command in dict.fromkeys(n.command for n in numbers if n.status in wanted and n.command):
         yield f"to measure: {command}"
 
 
-def _names(rows: Iterable[str]) -> str:
-    names = list(dict.fromkeys(rows))
+def _names(numbers: Sequence[Number]) -> str:
+    """Their rows, the first few; a lone number is named by its column too."""
+    if len(numbers) == 1 and numbers[0].column:
+        return f"{numbers[0].row}, {numbers[0].column}"
+    names = list(dict.fromkeys(number.row for number in numbers))
     more = len(names) - NAMED
     return "; ".join(names[:NAMED]) + (f"; and {more} more" if more > 0 else "")
 
