@@ -11,6 +11,7 @@ from rich.text import Text
 from resnet_gen import console
 from resnet_gen.compare.rows import STYLES, Verdict
 from resnet_gen.ledger.numbers import TEXT, Number, Status, counts
+from resnet_gen.ledger.structure import ALL
 from resnet_gen.ledger.whole import GROUPS, left_out, title
 
 COLOURS: dict[Status, str] = {
@@ -132,7 +133,7 @@ def _reasons(numbers: Sequence[Number]) -> Iterator[str]:
 
 def _names(numbers: Sequence[Number]) -> str:
     """Their rows, the first few; a lone number is named by its column too."""
-    if len(numbers) == 1 and numbers[0].column:
+    if len(numbers) == 1 and numbers[0].column not in ("", ALL):
         return f"{numbers[0].row}, {numbers[0].column}"
     names = list(dict.fromkeys(number.row for number in numbers))
     more = len(names) - NAMED

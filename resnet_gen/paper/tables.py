@@ -275,8 +275,8 @@ class Training(Printed):
     cifar: CifarTraining
 
 
-Model = TypeVar("Model", bound=Printed)
-FILES: dict[str, type[Printed]] = {
+Model = TypeVar("Model", bound=BaseModel)
+FILES: dict[str, type[BaseModel]] = {
     "table1": Table1,
     "table2": Table2,
     "table3": Errors,
