@@ -22,7 +22,7 @@ ENSEMBLE = (
     "labels of its test set are not public"
 )
 SPREAD = "mean±std"
-OF_FIVE = "five runs"  # of ResNet-110: Table 6 has the best, and their mean and deviation
+FIVE_TIMES = ", five times"  # runs of ResNet-110: Table 6 has the best, and their mean and deviation
 COUNTED = {"# layers": "depth", "# params": "parameters"}  # columns, and their rows in `diff`
 
 
@@ -133,7 +133,7 @@ def _judged(
     command = training.networks.command(entry, blank.place)
     cost = training.networks.cost(entry)
     if best or blank.column == SPREAD:
-        cost = f"{OF_FIVE} of {cost}"
+        cost += FIVE_TIMES
     seen = shown(training.runs, entry, figure)
     if seen is None or (blank.column == SPREAD and seen.deviation is None):
         return replace(blank, status=Status.NOT_MEASURED, how=cost, command=command)
