@@ -243,10 +243,15 @@ def test_a_lone_seed_has_no_deviation(shown: Callable, project: Path) -> None:
     assert shown("Table 6", "ResNet 110", "error")["value"] == "6.50% (1 seed)"
 
 
-@pytest.mark.parametrize("key", ["data", "spec_sha256", "network"])
-def test_another_run_does_not_count(key: str, shown: Callable, project: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("data", "digits"), ("spec_sha256", "0"), ("network", "resnet32"), ("batch_size", 64)],
+)
+def test_another_run_does_not_count(
+    key: str, value: object, shown: Callable, project: Path
+) -> None:
     path = record(project / "results/0", "resnet20", 0, 8.5) / "results.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {key: "digits"}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
     assert shown("Table 6", "ResNet 20", "error")["status"] == "not measured"
 
 

@@ -22,7 +22,7 @@ ENSEMBLE = (
     "labels of its test set are not public"
 )
 SPREAD = "mean±std"
-FIVE_TIMES = ", five times"  # runs of ResNet-110: Table 6 has the best, and their mean and deviation
+FIVE_TIMES = ", five times"  # the runs of ResNet-110 behind its row of Table 6
 COUNTED = {"# layers": "depth", "# params": "parameters"}  # columns, and their rows in `diff`
 
 

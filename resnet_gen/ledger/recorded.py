@@ -32,6 +32,7 @@ class Recorded:
     network: str
     data: str
     iterations: int
+    batch_size: int | None  # None where the run does not say: the recipe's
     seed: int
     device: str
     spec_sha256: str
@@ -93,6 +94,7 @@ def shown(runs: Sequence[Recorded], entry: Entry, figure: str) -> Shown | None:
         if (run.network, run.spec_sha256) == (entry.name, entry.sha256)
         and run.data == DATA[entry.spec.design]
         and run.iterations <= recipe.iterations
+        and run.batch_size in (None, recipe.batch_size)
         and figure in run.figures
     ]
     longest = max((run.iterations for run in fitting), default=0)
@@ -132,6 +134,7 @@ def _run(folder: Path) -> Recorded:
         str(results["network"]),
         str(data),
         int(results["iterations"]),
+        results.get("batch_size"),
         int(results["seed"]),
         str(results["device"]),
         str(results["spec_sha256"]),
