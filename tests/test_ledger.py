@@ -281,10 +281,11 @@ def test_tests_on_imagenet(shown: Callable, project: Path) -> None:
     assert shown("Table 3", "ResNet-34 C", "top-1")["status"] == "not measured"
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "[" * 10_000])
+@pytest.mark.parametrize("text", ["", "[]", "{}", "[" * 10_000, "NaN"])
 def test_a_damaged_result_is_a_note(text: str, shown: Callable, project: Path) -> None:
     run = record(project / "results/0", "resnet20", 0, 8.5)
-    (run / "results.json").write_text(text)
+    whole = (run / "results.json").read_text()
+    (run / "results.json").write_text(whole.replace("8.5", text) if text == "NaN" else text)
     found = shown("Table 6", "ResNet 20", "error")
     assert found["status"] == "not measured" and "results/0" in str(found["notes"])
 
@@ -340,11 +341,29 @@ def test_mistakes(cli: Callable, project: Path) -> None:
     code, out, _ = cli("paper", "table99", "--json")
     assert code == 2 and json.loads(out)["errors"]
     assert cli("paper", "--results", "nowhere").code == 2
-    shutil.copytree(ROOT / "specs/paper", project / "specs/paper")
-    own = project / "specs/paper/text.yaml"
-    own.write_text(own.read_text().replace("row: ResNet-101, column", "row: ResNet-11, column"))
-    code, _, err = cli("paper", "text")
-    assert code == 2 and "did you mean `ResNet-101`?" in err
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("text", "row: ResNet-101, column", "row: ResNet-11, column", "did you mean `ResNet-101`?"),
+        ("text", "network: plain110", "network: plan110", "did you mean `plain110`?"),
+        ("text", "within: [layer1.1.]", "within: [layer9.1.]", "layer9.1 has no multiply_adds"),
+        ("text", "printed: 8×", "printed: eight", "has no digits"),
+        ("table1", '34-layer: "3.6', '34-layr: "3.6', "`34-layr` is no column"),
+        ("table7", "07+12 → VOC 07 test: ", "07 → VOC 07 test: ", "which is no column"),
+    ],
+)
+def test_a_wrong_copy_is_told(
+    file: str, old: str, new: str, said: str, cli: Callable, project: Path
+) -> None:
+    own = project / f"specs/paper/{file}.yaml"
+    own.parent.mkdir(parents=True)
+    shipped = (ROOT / f"specs/paper/{file}.yaml").read_text()
+    assert old in shipped
+    own.write_text(shipped.replace(old, new))
+    code, out, err = cli("paper")
+    assert code == 2 and out == "" and said in err and f"specs/paper/{file}.yaml" in err
 
 
 def test_torch_is_not_needed() -> None:

@@ -12,7 +12,7 @@ from resnet_gen.ledger.numbers import Number, Status
 from resnet_gen.ledger.recorded import Recorded, Shown, shown
 from resnet_gen.ledger.structure import computed
 from resnet_gen.paper import tables
-from resnet_gen.paper.text import TextNumber
+from resnet_gen.paper.text import Measurement, TextNumber
 from resnet_gen.read.library import Entry
 
 OTHERS = "cited by the paper: not its authors' network"
@@ -80,13 +80,14 @@ def table6(training: Training) -> list[Number]:
     return found
 
 
-def of_text(training: Training, number: TextNumber) -> Number:
-    """A number of the text that a training run shows."""
+def of_text(training: Training, number: TextNumber, given: Measurement) -> Number:
+    """A number of the text that a training run shows.
+
+    Raises:
+        Failure: there is no such network (exit code 2).
+    """
     blank = Number(number.place, number.says, "", number.printed, Status.NOT_MEASURED)
-    given = number.measured
-    entry = training.networks.entry(given.network) if given else None
-    if given is None or entry is None:
-        return blank
+    entry = training.networks.named(given.network)
     return _judged(training, blank, entry, given.figure, bound=given.bound)
 
 

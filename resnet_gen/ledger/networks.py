@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from resnet_gen.compare.rows import Row
 from resnet_gen.compare.with_paper import compare
+from resnet_gen.errors import Failure, Problem, did_you_mean
 from resnet_gen.experiments.definitions import Experiment
 from resnet_gen.network.expansion import Network, expand
 from resnet_gen.paper import says
@@ -13,6 +14,7 @@ from resnet_gen.read.library import Entry
 from resnet_gen.read.network_spec import CifarSpec
 
 BACKWARD_TOO = 3  # a training step costs about three forward passes: two of them go backward
+TEXT_FILE = "specs/paper/text.yaml"
 DATA = {"cifar": "cifar10", "imagenet": "imagenet"}  # the paper's, as train.py's --data has them
 ARGUMENTS = {"cifar": "--data cifar10 --root data", "imagenet": "--data imagenet"}
 
@@ -26,9 +28,16 @@ class Networks:
         self._expanded: dict[str, Network] = {}
         self._rows: dict[str, dict[str, Row]] = {}
 
-    def entry(self, name: str) -> Entry | None:
-        """The network called so."""
-        return self._entries.get(name)
+    def named(self, name: str) -> Entry:
+        """The network that text.yaml calls so.
+
+        Raises:
+            Failure: there is none (exit code 2).
+        """
+        if name not in self._entries:
+            message, hint = f"there is no network called {name}", did_you_mean(name, self._entries)
+            raise Failure(Problem("network", message, hint, TEXT_FILE))
+        return self._entries[name]
 
     def of_paper(self, design: str, depth: int, shortcut: str) -> Entry | None:
         """The network that the paper has of this kind; nothing, where no spec is exactly that."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ def read(folder: Path) -> tuple[list[Recorded], list[str]]:
             notes += [f"{path.parent.as_posix()} is not counted: {p}" for p in failure.problems]
         except LookupError as error:
             notes.append(f"{path.as_posix()} is not counted: it has no {error}")
-        except (OSError, ValueError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             notes.append(f"{path.as_posix()} is not counted: {error}")
     return runs, notes
 
@@ -114,7 +115,7 @@ def _run(folder: Path) -> Recorded:
 
     Raises:
         Failure: its metrics are damaged, or not there.
-        ValueError, LookupError, TypeError: results.json or the manifest is not what it should be.
+        ValueError, LookupError, TypeError, AttributeError: a file is not what it should be.
     """
     results: dict[str, Any] = json.loads((folder / RESULTS).read_bytes())
     tests: dict[str, Any] = {}
@@ -128,6 +129,8 @@ def _run(folder: Path) -> Recorded:
     figures = {key: float(results[key]) for key in FIGURES if results.get(key) is not None}
     for test, errors in tests.items():
         figures |= {f"{test} top-{k}": float(errors[f"top{k}_error"]) for k in (1, 5)}
+    if wrong := [key for key, value in figures.items() if not math.isfinite(value)]:
+        raise ValueError(f"{wrong[0]} is no number")
     (run,) = curves.read([folder])
     return Recorded(
         folder.as_posix(),

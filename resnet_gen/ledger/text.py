@@ -11,14 +11,13 @@ from resnet_gen.errors import Failure, Problem, did_you_mean
 from resnet_gen.ledger import errors
 from resnet_gen.ledger.errors import Training
 from resnet_gen.ledger.judging import value_of, verdict_on
-from resnet_gen.ledger.networks import Networks
+from resnet_gen.ledger.networks import TEXT_FILE, Networks
 from resnet_gen.ledger.numbers import Number, Status
 from resnet_gen.network import layers as op
 from resnet_gen.network.expansion import Network, expand
 from resnet_gen.paper import tables
 from resnet_gen.paper.text import Arithmetic, Term, Text, TextNumber
 
-FILE = "specs/paper/text.yaml"
 DIGITS = 4  # of a value that is no whole number
 SIGNS = {"difference": "-", "ratio": "/"}
 MISSED = "the arithmetic gives another number"
@@ -41,7 +40,7 @@ def _number(
 ) -> Number:
     blank = Number(number.place, number.says, "", number.printed, Status.NOT_MEASURED)
     if number.measured:
-        return errors.of_text(training, number)
+        return errors.of_text(training, number, number.measured)
     if number.quoted or not number.computed:
         status = Status.QUOTED if number.quoted else Status.NOT_MEASURED
         return replace(blank, status=status, how=number.quoted or number.takes or "")
@@ -69,12 +68,9 @@ def _term(
         if key not in printed:
             known = [row for place, row, column in printed if (place, column) == (key[0], key[2])]
             message = f"{key[0]} has no number at `{key[1]}`, `{key[2]}`"
-            raise Failure(Problem("of", message, did_you_mean(key[1], known, ""), FILE))
+            raise Failure(Problem("of", message, did_you_mean(key[1], known, ""), TEXT_FILE))
         return value_of(printed[key]), printed[key]
-    entry = networks.entry(term.network)
-    if entry is None:
-        message = f"there is no network called {term.network}"
-        raise Failure(Problem("network", message, "`resnet-gen list` shows them all", FILE))
+    entry = networks.named(term.network)
     network, name = networks.expanded(entry), entry.name
     if term.shortcut:
         network = expand(entry.spec.model_copy(update={"shortcut": term.shortcut}))
@@ -82,6 +78,9 @@ def _term(
     if term.within:
         name += f", {' '.join(part.removesuffix('.') for part in term.within)}"
     value = _count(network, term)
+    if not value:
+        message = f"{name} has no {term.figure}"
+        raise Failure(Problem("of", message, "name layers as `resnet-gen show` does", TEXT_FILE))
     return Decimal(value), f"{value:,} ({name})"
 
 

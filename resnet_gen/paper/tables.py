@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from resnet_gen.errors import Failure, Problem, did_you_mean
 from resnet_gen.paper.forms import (
@@ -76,6 +76,16 @@ class Table1(Printed):
         if not re.fullmatch(r"\d×\d, \d+, stride \d", rows[0].all_columns or ""):
             raise rule("rows", "conv1 is not of the form of `7×7, 64, stride 2`", "see the paper")
         return rows
+
+    @field_validator("flops")
+    @classmethod
+    def _flops_are_of_columns(cls, flops: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        columns = {column for row in info.data.get("rows", []) for column in row.columns}
+        for column in [*flops, *sorted(columns)]:
+            if column not in flops or not re.fullmatch(r"\d+-layer", column):
+                hint = "the rows and the FLOPs have the same columns: 18-layer, 34-layer ..."
+                raise rule("flops", f"`{column}` is no column with FLOPs", hint)
+        return flops
 
     def row(self, layer_name: str) -> Table1Row:
         """The row called conv1, conv2_x ...; the last one has no name."""

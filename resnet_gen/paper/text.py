@@ -88,6 +88,9 @@ class TextNumber(Printed):
         if sum(getattr(self, way) is not None for way in ways) != 1:
             message = f"`{self.says}` is answered by none or several of {', '.join(ways)}"
             raise rule("numbers", message, "keep one of them")
+        if not any(character.isdigit() for character in self.means or self.printed):
+            hint = 'say in digits what it means: `means: "13"`'
+            raise rule("numbers", f"`{self.printed}` has no digits", hint)
         if self.explained and not self.computed:
             raise rule("numbers", f"`{self.says}` is explained but not computed")
         return self
