@@ -20,7 +20,7 @@ def paper(
     table: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TABLE]",
+            metavar="TABLE",
             help="A table (table6, or 6), or text, or a part of it: abstract, section4.2, figure6.",
         ),
     ] = None,
