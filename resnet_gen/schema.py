@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 from resnet_gen.experiments import definitions
 from resnet_gen.paper import tables
+from resnet_gen.paper.scores import Scores
 from resnet_gen.read.network_spec import NetworkSpec
 from resnet_gen.read.recipe import CifarRecipe, ImagenetRecipe
 from resnet_gen.weights.layouts import Layout
 
+# Several tables have one form.
+SHARED: dict[type[BaseModel], str] = {tables.Errors: "errors", Scores: "scores"}
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -26,6 +29,6 @@ def schemas() -> dict[str, dict[str, Any]]:
     found["experiment"] = definitions.Experiment.model_json_schema()
     found["sizes"] = definitions.Sizes.model_json_schema()
     for stem, model in tables.FILES.items():
-        name = "errors" if model is tables.Errors else stem
+        name = SHARED.get(model, stem)
         found[name] = model.model_json_schema()
     return {name: {"$schema": DIALECT, **schema} for name, schema in found.items()}

@@ -10,9 +10,19 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from resnet_gen.errors import Failure, Problem, did_you_mean
+from resnet_gen.paper.forms import (
+    COUNT,
+    Convolution,
+    Printed,
+    PrintedCount,
+    PrintedNumber,
+    Size,
+)
+from resnet_gen.paper.scores import Scores
+from resnet_gen.paper.text import Text
 from resnet_gen.read.folders import table_files
 from resnet_gen.read.network_spec import (
     Block,
@@ -21,28 +31,17 @@ from resnet_gen.read.network_spec import (
 )
 from resnet_gen.read.validation import read_model
 
-PrintedNumber = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$", description="As printed.")]
-Size = Annotated[str, Field(pattern=r"^\d+×\d+$", description="Height × width in pixels.")]
-COUNT = r"\d+(k|×10\^\d)?"
-PrintedCount = Annotated[str, Field(pattern=f"^{COUNT}$", description="As printed: 64k, 60×10^4.")]
-Convolution = Annotated[str, Field(pattern=r"^\d×\d, \d+$", description="Kernel, filters.")]
-
-
 TABLE_1_ROWS = ["conv1", "conv2_x", "conv3_x", "conv4_x", "conv5_x", ""]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Cell(_Table):
+class Cell(Printed):
     """A block of Table 1 and how often it stands in a row."""
 
     block: list[Convolution]
     repeats: PrintedNumber
 
 
-class Table1Row(_Table):
+class Table1Row(Printed):
     """A row of Table 1."""
 
     layer_name: str
@@ -51,14 +50,14 @@ class Table1Row(_Table):
     columns: dict[str, Cell] = Field(default_factory=dict)
 
 
-class Downsampling(_Table):
+class Downsampling(Printed):
     """Where a network halves its feature maps."""
 
     stride: PrintedNumber
     layers: list[str] = Field(default_factory=list)
 
 
-class Table1(_Table):
+class Table1(Printed):
     """The architectures for ImageNet."""
 
     table: Literal["1"]
@@ -78,12 +77,22 @@ class Table1(_Table):
             raise rule("rows", "conv1 is not of the form of `7×7, 64, stride 2`", "see the paper")
         return rows
 
+    @field_validator("flops")
+    @classmethod
+    def _flops_are_of_columns(cls, flops: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        columns = {column for row in info.data.get("rows", []) for column in row.columns}
+        for column in [*flops, *sorted(columns)]:
+            if column not in flops or not re.fullmatch(r"\d+-layer", column):
+                hint = "the rows and the FLOPs have the same columns: 18-layer, 34-layer ..."
+                raise rule("flops", f"`{column}` is no column with FLOPs", hint)
+        return flops
+
     def row(self, layer_name: str) -> Table1Row:
         """The row called conv1, conv2_x ...; the last one has no name."""
         return next(row for row in self.rows if row.layer_name == layer_name)
 
 
-class PlainAgainstResidual(_Table):
+class PlainAgainstResidual(Printed):
     """A row of Table 2."""
 
     layers: PrintedNumber
@@ -91,14 +100,14 @@ class PlainAgainstResidual(_Table):
     ResNet: PrintedNumber
 
 
-class Table2(_Table):
+class Table2(Printed):
     """Top-1 error on ImageNet validation, plain networks against residual ones."""
 
     table: Literal["2"]
     rows: list[PlainAgainstResidual]
 
 
-class Method(_Table):
+class Method(Printed):
     """A row of Tables 3 to 5; depth and shortcut tell which of the paper's networks it is."""
 
     method: str
@@ -109,7 +118,7 @@ class Method(_Table):
     note: str | None = None
 
 
-class Errors(_Table):
+class Errors(Printed):
     """Tables 3, 4 and 5: error on ImageNet."""
 
     table: Literal["3", "4", "5"]
@@ -117,7 +126,7 @@ class Errors(_Table):
     rows: list[Method]
 
 
-class CifarMethod(_Table):
+class CifarMethod(Printed):
     """A row of Table 6."""
 
     method: str
@@ -127,7 +136,7 @@ class CifarMethod(_Table):
     spread: Annotated[str, Field(pattern=r"^\d+\.\d+±\d+\.\d+$")] | None = None
 
 
-class Table6(_Table):
+class Table6(Printed):
     """Error on the CIFAR-10 test set."""
 
     table: Literal["6"]
@@ -151,7 +160,7 @@ class Table6(_Table):
         return [int(r.layers) for r in self.rows if r.method == "ResNet" and r.layers]
 
 
-class CifarStage(_Table):
+class CifarStage(Printed):
     """A column of section 4.2's table; `layers` in terms of n."""
 
     output_size: Size
@@ -165,7 +174,7 @@ class CifarStage(_Table):
         return int(found[1] or 0) + int(found[2]) * n
 
 
-class Section42(_Table):
+class Section42(Printed):
     """The networks for CIFAR-10."""
 
     section: Literal["4.2"]
@@ -178,7 +187,7 @@ class Section42(_Table):
     shortcut: Shortcut
 
 
-class Order(_Table):
+class Order(Printed):
     """What follows what within a block, with and without its shortcut."""
 
     block: Block
@@ -186,7 +195,7 @@ class Order(_Table):
     residual: str
 
 
-class BuiltWith(_Table):
+class BuiltWith(Printed):
     """The shortcuts that the paper built a kind of network with."""
 
     design: Literal["cifar", "imagenet"]
@@ -195,7 +204,7 @@ class BuiltWith(_Table):
     options: list[Shortcut]
 
 
-class Section3(_Table):
+class Section3(Printed):
     """What the text says about blocks and shortcuts."""
 
     section: Literal["3"]
@@ -213,7 +222,7 @@ class Section3(_Table):
         return next((k.options for k in kinds if k.depth in (None, depth)), [])
 
 
-class Note(_Table):
+class Note(Printed):
     """Why a count is not the printed one, for exactly this count."""
 
     column: str
@@ -222,14 +231,14 @@ class Note(_Table):
     why: str
 
 
-class Notes(_Table):
+class Notes(Printed):
     """What is known about the figures that do not round to the printed ones."""
 
     table: Literal["1"]
     flops: list[Note]
 
 
-class PrintedWarmup(_Table):
+class PrintedWarmup(Printed):
     """The smaller learning rate that the 110-layer network of section 4.2 begins with."""
 
     depth: int
@@ -237,7 +246,7 @@ class PrintedWarmup(_Table):
     training_error: Annotated[PrintedNumber, Field(description="In %; below it, the warm-up ends.")]
 
 
-class TrainingOf(_Table):
+class TrainingOf(Printed):
     """What a section says about training, as printed; counts may be 64k or 60×10^4."""
 
     section: Literal["3.4", "4.2"]
@@ -269,21 +278,23 @@ class CifarTraining(TrainingOf):
     padding: PrintedCount
 
 
-class Training(_Table):
+class Training(Printed):
     """How the networks of both designs were trained."""
 
     imagenet: ImagenetTraining
     cifar: CifarTraining
 
 
-Model = TypeVar("Model", bound=_Table)
-FILES: dict[str, type[_Table]] = {
+Model = TypeVar("Model", bound=BaseModel)
+FILES: dict[str, type[BaseModel]] = {
     "table1": Table1,
     "table2": Table2,
     "table3": Errors,
     "table4": Errors,
     "table5": Errors,
     "table6": Table6,
+    **{f"table{number}": Scores for number in range(7, 15)},
+    "text": Text,
     "section3": Section3,
     "section4-2": Section42,
     "training": Training,

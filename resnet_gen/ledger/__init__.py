@@ -1,0 +1,1 @@
+"""Every number that the paper prints, and what stands here beside it."""
