@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MultipleLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from resnet_gen.plot.drawing import LONG, THIN
 from resnet_gen.plot.runs import Curve
@@ -24,6 +24,7 @@ from resnet_gen.report import style
 from resnet_gen.report.findings import of_seeds
 from resnet_gen.report.groups import Group, names
 
+SHORT = 0.9  # of the longest curve: one that ends before is named where it ends
 VERY_DEEP = 1_000  # layers: Figure 6 has its 1202 in a panel of their own, beside 110
 BOLD: dict[str, Any] = {"linewidth": 1.5}
 BAND: dict[str, Any] = {"alpha": 0.18, "linewidth": 0}
@@ -126,17 +127,22 @@ def _draw_panel(axes: Axes, panel: Panel, common: Look) -> None:
             axes.plot(bold.steps, bold.mean, color=hue, marker=dot, **BOLD)
         if len(group.runs) > 1:
             axes.fill_between(last.steps, last.low, last.high, color=hue, **BAND)
-        if last.mean[-1] <= top:
+        if last.mean[-1] <= top and last.steps[-1] < SHORT * longest:
+            point = (last.steps[-1], last.mean[-1])
+            place: dict[str, Any] = {"xytext": (4, 0), "textcoords": "offset points"}
+            axes.annotate(label, point, va="center", **place).set_parse_math(False)
+        elif last.mean[-1] <= top:
             ends.append((last.steps[-1], last.mean[-1], label, hue))
         else:
             outside.append(f"↑ {label}\n   {last.mean[-1]:.1f}%")
     style.label_ends(axes, ends, top)
     if outside:
-        place: dict[str, Any] = {"transform": axes.transAxes, "va": "top", "fontsize": 7.5}
+        place = {"transform": axes.transAxes, "va": "top", "fontsize": 7.5}
         axes.text(1.03, 1.0, "\n".join(outside), **place).set_parse_math(False)
     axes.set(xlim=(0, longest or 1), ylim=(0, top), title=panel.title)
     axes.set_xlabel("iter. (1e4)" if unit > 1 else "iterations")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step / unit:,.10g}"))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_locator(MultipleLocator(5 if top <= 30 else 10))
 
 

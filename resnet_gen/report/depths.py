@@ -42,7 +42,7 @@ def series(groups: Sequence[Group]) -> dict[str, list[Group]]:
     for group in known:
         own = "plain" if group.identity.is_plain else group.identity.network
         kind = KINDS.get(group.identity.shortcut, own)
-        name = f"{kind}, {group.scale}" if len(lengths) > 1 else kind
+        name = f"{kind}, {group.steps:,} it." if len(lengths) > 1 else kind
         found.setdefault(name, []).append(group)
     return {
         name: sorted(groups, key=lambda g: g.identity.depth or 0)
@@ -74,7 +74,12 @@ def draw(groups: Sequence[Group], shown: Sequence[str]) -> Figure:
             bare = {k: v for k, v in PAPER.items() if k not in ("capsize", "elinewidth", "zorder")}
             handles.append(Line2D([], [], label="the paper's, at its full length", **bare))
         place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.02)}
-        figure.legend(handles=handles, frameon=False, ncols=min(3, len(handles)), **place)
+        figure.legend(
+            handles=handles,
+            frameon=False,
+            ncols=min(2 if len(handles) > 3 else 3, len(handles)),
+            **place,
+        )
     return figure
 
 

@@ -67,7 +67,9 @@ class Git(_Written):
 class Manifest(_Written):
     """What `reproduce` records of a run beside what its script does."""
 
+    network: str = ""
     size: str | None = None
+    seed: int | None = None
     machine: str | None = None
     spec: dict[str, Any] = {}
     git: Git | None = None
@@ -90,12 +92,14 @@ class Evidence:
     @property
     def network(self) -> str:
         """The network's name."""
-        return self.results.network if self.results else self.run.network
+        recorded = self.results or self.manifest
+        return (recorded and recorded.network) or self.run.network
 
     @property
     def seed(self) -> int | None:
         """The seed, where it is recorded."""
-        return self.results.seed if self.results else None
+        recorded = self.results or self.manifest
+        return recorded.seed if recorded else None
 
     @property
     def steps(self) -> int:

@@ -40,17 +40,20 @@ class Finding:
     claim: Claim
     verdict: Verdict
     contrary: bool  # the means differ, and the other way
+    contrary_is_shown: bool  # by seeds enough, and an interval clear of zero
     evidence: str  # sentences with the numbers
-    conditions: str  # 4,000 of 64,000 iterations on CIFAR-10; empty where nothing was compared
+    conditions: str  # 4,000 of 64,000 iterations on CIFAR-10, in a sentence; or empty
     papers_own: bool  # whether both were run at the paper's size
     values: tuple[tuple[float, ...], tuple[float, ...]]  # of the seeds: greater, less
     difference: Difference | None
 
     @property
     def heading(self) -> str:
-        """The verdict as a heading: Not shown by these runs, the contrary."""
+        """The verdict as a heading: Seen once; Not shown by these runs, rather the contrary."""
+        if self.contrary_is_shown:
+            return "The contrary is shown"
         text = str(self.verdict).capitalize()
-        return f"{text}, the contrary" if self.contrary else text
+        return f"{text}, rather the contrary" if self.contrary else text
 
 
 def judge_all(claims: Iterable[Claim], groups: Sequence[Group]) -> list[Finding]:
@@ -94,7 +97,7 @@ def judge(claim: Claim, groups: Sequence[Group]) -> list[Finding]:
     pairs = [(a, b) for a, b in pairs if a.values(claim.figure) and b.values(claim.figure)]
     if not pairs:
         lengths = [
-            f"{title} ({'; '.join(dict.fromkeys(g.scale for g in found))})"
+            f"{title} ({'; '.join(dict.fromkeys(map(_how, found)))})"
             for title, found in zip(titles, (greater, less), strict=True)
         ]
         return [_nothing(claim, f"{' and '.join(lengths)} were not trained alike.")]
@@ -120,22 +123,19 @@ def _compare(claim: Claim, greater: Group, less: Group) -> Finding:
         f"{WORDS[claim.figure].capitalize()}: {sides[0]}, {sides[1]}; "
         f"{abs(found.mean):.{digits}f}{unit} {more}{_interval(found, digits)}."
     ]
-    if found.mean < 0:
-        text.append(
-            "These runs show the contrary." if enough else "In these runs it is the contrary."
-        )
-    elif not found.mean:
+    if not found.mean:
         text.append("There is no difference.")
     elif not enough:
-        text.append(_why_once(found, len(ours), len(theirs)))
+        text.append(_why_not(found, len(ours), len(theirs)))
     parts = [f"{greater.scale} on {greater.data}" if greater.data else greater.scale]
     other = [d for d in dict.fromkeys(greater.departures + less.departures) if "on " not in d[:3]]
     return Finding(
         claim,
         verdict,
         found.mean < 0,
+        found.mean < 0 and enough,
         " ".join(text),
-        ", ".join(parts + other),
+        _sentence(", ".join(parts + other)),
         greater.papers_own and less.papers_own,
         (tuple(ours), tuple(theirs)),
         found,
@@ -161,7 +161,7 @@ def _interval(found: Difference, digits: int) -> str:
     return f", 95% interval {low} to {high}"
 
 
-def _why_once(found: Difference, n_greater: int, n_less: int) -> str:
+def _why_not(found: Difference, n_greater: int, n_less: int) -> str:
     if found.interval is None:
         return "A lone seed on a side leaves no interval."
     if min(n_greater, n_less) < ENOUGH:
@@ -169,5 +169,13 @@ def _why_once(found: Difference, n_greater: int, n_less: int) -> str:
     return "The interval reaches zero."
 
 
+def _how(group: Group) -> str:
+    return ", ".join([group.scale, *group.departures])
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def _nothing(claim: Claim, why: str) -> Finding:
-    return Finding(claim, Verdict.NOT_SHOWN, False, why, "", False, ((), ()), None)
+    return Finding(claim, Verdict.NOT_SHOWN, False, False, why, "", False, ((), ()), None)

@@ -145,22 +145,24 @@ def names(groups: Sequence[Group]) -> list[str]:
     """Their networks' titles, each with what tells it from the others of that network."""
     found = []
     for one in groups:
-        others = [o for o in groups if o is not one and o.identity == one.identity]
-        differ = [
-            text
-            for text, texts in (
-                (f"{one.steps:,} it.", [f"{o.steps:,} it." for o in others]),
-                (one.data, [o.data for o in others]),
-                (one.size, [o.size for o in others]),
-            )
-            if text and any(text != other for other in texts)
-        ]
-        if others and not differ:
-            differ = [one.runs[0].label]
-        found.append(
-            f"{one.identity.title} ({', '.join(differ)})" if differ else one.identity.title
-        )
+        others = [_aspects(o) for o in groups if o is not one and o.identity == one.identity]
+        own = _aspects(one)
+        differ = [text for i, text in enumerate(own) if any(text != other[i] for other in others)]
+        if own in others:
+            differ.append(one.runs[0].label)
+        told = ", ".join(filter(None, differ))
+        found.append(f"{one.identity.title} ({told})" if told else one.identity.title)
     return found
+
+
+def _aspects(group: Group) -> tuple[str, ...]:
+    """What may tell groups of a network apart, in words."""
+    results = group.runs[0].results
+    if results is None:
+        return "unfinished", group.data, group.size, "", "", ""
+    batch = f"batches of {results.batch_size}" if results.batch_size else ""
+    images = f"{results.trained_on:,} images" if results.trained_on else ""
+    return f"{group.steps:,} it.", group.data, group.size, batch, results.precision, images
 
 
 def _key(run: Evidence) -> tuple[object, ...]:

@@ -16,7 +16,7 @@ def lede(groups: Sequence[Group]) -> list[str]:
     runs = sum(len(group.runs) for group in groups)
     networks = len({group.identity.network for group in groups})
     found = [f"{_count(runs, 'run')} of {_count(networks, 'network')}."]
-    found += [f"{text}." for text in _lengths(groups)]
+    found += [f"{text[:1].upper()}{text[1:]}." for text in _lengths(groups)]
     where = dict.fromkeys(
         text
         for group in groups

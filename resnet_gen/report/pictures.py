@@ -82,10 +82,13 @@ def picture(
     draw: Callable[[Sequence[int]], Figure],
 ) -> Picture:
     """A figure of as many parts as there are `words`; `draw` draws the parts with these numbers."""
-    everything = range(len(words))
-    whole, alternative = draw(everything), " ".join(words)
-    parts = tuple(style.svg(draw([i]), f"{name}-{i + 1}", words[i]) for i in everything)
-    svg = style.as_file(style.svg(whole, name, alternative))
+    whole, alternative = draw(range(len(words))), " ".join(words)
+    element = style.svg(whole, name, alternative)
+    parts: tuple[str, ...] = (element,)
+    if len(words) > 1:
+        numbered = enumerate(words, start=1)
+        parts = tuple(style.svg(draw([i - 1]), f"{name}-{i}", text) for i, text in numbered)
+    svg = style.as_file(element)
     return Picture(name, title, caption, alternative, parts, svg, style.png(whole))
 
 

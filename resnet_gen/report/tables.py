@@ -64,7 +64,8 @@ def findings(found: Sequence[Finding]) -> list[Row]:
         low, high = (difference.interval if difference else None) or (None, None)
         greater, less = finding.values
         row: Row = {"claim": claim.says, "place": claim.place, "verdict": str(finding.verdict)}
-        row |= {"contrary": finding.contrary, "figure": claim.figure, "greater": claim.greater}
+        row |= {"contrary": finding.contrary, "contrary_is_shown": finding.contrary_is_shown}
+        row |= {"figure": claim.figure, "greater": claim.greater}
         row |= {"less": claim.less, "seeds_greater": len(greater), "seeds_less": len(less)}
         row |= {"difference": difference.mean if difference else None, "low": low, "high": high}
         rows.append({**row, "conditions": finding.conditions, "evidence": finding.evidence})

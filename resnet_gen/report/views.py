@@ -107,7 +107,7 @@ def run_rows(groups: Sequence[Group], shown: Sequence[Column]) -> list[RunRow]:
             machine = (manifest.machine if manifest else None) or ""
             on = (results.precision, results.device, machine) if results else ()
             git = manifest.git if manifest else None
-            commit = (git.commit or "")[:10] if git else ""
+            commit = (git.commit or "")[:8] if git else ""
             found.append(
                 RunRow(
                     run.label,
@@ -131,7 +131,7 @@ def finding_views(findings: Sequence[Finding]) -> list[FindingView]:
             finding.claim.says,
             finding.claim.place,
             finding.heading,
-            "contrary" if finding.contrary else looks.get(finding.verdict, "not"),
+            "contrary" if finding.contrary_is_shown else looks.get(finding.verdict, "not"),
             finding.evidence,
             finding.conditions,
         )
