@@ -9,10 +9,15 @@ from resnet_gen.report.groups import Group, names
 from resnet_gen.report.views import seeds
 
 
-def lede(groups: Sequence[Group]) -> list[str]:
-    """Sentences: how many runs of how many networks, how long, and on which machines."""
+def lede(groups: Sequence[Group], counted: int) -> list[str]:
+    """Sentences: how many runs of how many networks, how long, and on which machines.
+
+    `counted` is the number of networks whose parameters are counted, trained or not.
+    """
     if not groups:
-        return ["No runs."]
+        return [
+            f"{_count(counted, 'network')}, counted and not trained." if counted else "No runs."
+        ]
     runs = sum(len(group.runs) for group in groups)
     networks = len({group.identity.network for group in groups})
     found = [f"{_count(runs, 'run')} of {_count(networks, 'network')}."]

@@ -59,7 +59,7 @@ def page_of(report: Report) -> Page:
     return Page(
         report.title,
         f"{experiment.place[:1].upper()}{experiment.place[1:]}" if experiment else "",
-        opening.lede(groups),
+        opening.lede(groups, len(report.counts)),
         bool(groups) and all(group.papers_own for group in groups),
         opening.warning(groups),
         views.finding_views(report.findings),
@@ -75,7 +75,7 @@ def page_of(report: Report) -> Page:
                 r["title"],
                 f"{r['parameters']:,}",
                 f"{r['multiply_adds']:,}",
-                r["paper_multiply_adds"],
+                _raised(r["paper_multiply_adds"]),
             )
             for r in report.counts
         ],
@@ -115,6 +115,10 @@ def _environment(*, escape: bool) -> Environment:
     environment.filters["drawn"] = Markup
     environment.filters["data_uri"] = _data_uri
     return environment
+
+
+def _raised(count: str) -> str:
+    return re.sub(r"\^(\d)", lambda power: "⁰¹²³⁴⁵⁶⁷⁸⁹"[int(power[1])], count)
 
 
 def _data_uri(svg: str) -> str:
