@@ -6,16 +6,28 @@ import csv
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib import figure
 
 import made_up_runs
 from conftest import ROOT
+from resnet_gen.errors import Failure, Problem
 from resnet_gen.experiments.definitions import Claim, experiment
 from resnet_gen.plot.runs import Curve
-from resnet_gen.report import curves, evidence, findings, groups, making, statistics, views
+from resnet_gen.report import (
+    curves,
+    evidence,
+    extras,
+    findings,
+    groups,
+    making,
+    statistics,
+    views,
+)
 from resnet_gen.report.findings import Verdict
 
 OLD = ROOT / "results/cifar10/resnet20-10000-cpu"
@@ -254,3 +266,30 @@ def test_files_that_are_not_the_manifests_are_told(tmp_path: Path) -> None:
     (folder / "results.json").write_text(text.replace('"test_error": 10.0', '"test_error": 5.0'))
     (remark,) = views.remarks(grouped(tmp_path))
     assert "results.json" in remark
+
+
+def test_responses_are_compared_by_their_means(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of each run that has weights; the others are told."""
+    deviations = {"plain20": (0.5, 0.7), "plain56": (1.0, 1.2), "resnet56": (0.1, 0.3)}
+    for network in (*deviations, "resnet20"):
+        run(tmp_path, network)
+
+    def measure(paths: Sequence[Path]) -> list[SimpleNamespace]:
+        network = paths[0].name.partition("-")[0]
+        if network not in deviations:
+            raise Failure(Problem("weights", "has no weights"))
+        return [SimpleNamespace(network=network, deviations=deviations[network])]
+
+    rooms = {"measuring": SimpleNamespace(measure=measure)}
+    rooms["drawing"] = SimpleNamespace(draw=lambda found, mean: figure.Figure())
+    monkeypatch.setattr(extras, "import_module", lambda name: rooms[name.split(".")[-1]])
+    report = making.build([tmp_path], tmp_path, experiment("figure7"))
+    assert [picture.name for picture in report.pictures] == ["responses"]
+    verdicts = {(f.claim.greater, f.claim.less): f for f in report.findings}
+    seen = verdicts["plain56", "resnet56"]
+    assert seen.verdict == Verdict.SEEN_ONCE and seen.difference is not None
+    assert seen.difference.mean == pytest.approx(np.mean([1.0, 1.2]) - np.mean([0.1, 0.3]))
+    assert verdicts["resnet20", "resnet56"].difference is None
+    assert [note for note in report.notes if "resnet20-0" in note and "has no weights" in note]

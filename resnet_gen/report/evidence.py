@@ -147,7 +147,7 @@ class Evidence:
 
 
 def read(paths: Iterable[Path]) -> list[Evidence]:
-    """The runs, each once; a folder of runs stands for all runs in it.
+    """The runs, each once; a folder of runs stands for all that have begun.
 
     Raises:
         Failure: some are not there, or not what they should be (exit code 2).
@@ -188,8 +188,15 @@ def labels(runs: Sequence[Run]) -> list[str]:
 
 def _runs_in(path: Path) -> list[Path]:
     if path.is_dir() and not (path / METRICS).exists():
-        return [run.parent for run in sorted(path.glob(f"*/{METRICS}"))] or [path]
+        found = sorted(path.glob(f"*/{METRICS}"))
+        return [file.parent for file in found if _has_begun(file)] or [path]
     return [path]
+
+
+def _has_begun(file: Path) -> bool:
+    """Whether a line is whole; a run of a folder that has only just begun is none yet."""
+    with file.open("rb") as lines:
+        return lines.readline().endswith(b"\n")
 
 
 Model = TypeVar("Model", bound=BaseModel)

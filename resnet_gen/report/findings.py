@@ -118,10 +118,9 @@ def _compare(claim: Claim, greater: Group, less: Group) -> Finding:
     ]
     unit = " points" if claim.figure != "responses" else ""
     more = "more" if found.mean >= 0 else "less"
-    digits = 2 if unit else 3
     text = [
         f"{WORDS[claim.figure].capitalize()}: {sides[0]}, {sides[1]}; "
-        f"{abs(found.mean):.{digits}f}{unit} {more}{_interval(found, digits)}."
+        f"{number(abs(found.mean), claim.figure)}{unit} {more}{_interval(found, claim.figure)}."
     ]
     if not found.mean:
         text.append("There is no difference.")
@@ -147,17 +146,23 @@ def of_seeds(values: Sequence[float], figure: str = "") -> str:
     found = summary(values)
     if found is None:
         return "not measured"
-    digits, unit = (3, "") if figure == "responses" else (2, "%")
-    text = f"{found.mean:.{digits}f}{unit}"
+    text = f"{number(found.mean, figure)}{'' if figure == 'responses' else '%'}"
     if found.std is None:
         return f"{text} (one seed)"
-    return f"{text} ± {found.std:.{digits}f} ({found.n} seeds)"
+    return f"{text} ± {number(found.std, figure)} ({found.n} seeds)"
 
 
-def _interval(found: Difference, digits: int) -> str:
+def number(value: float, figure: str) -> str:
+    """Errors in percent to two decimals; responses to three, or as powers of ten: they may grow."""
+    if figure != "responses":
+        return f"{value:.2f}"
+    return f"{value:.3f}" if abs(value) < 1000 else f"{value:.3g}"
+
+
+def _interval(found: Difference, figure: str) -> str:
     if found.interval is None:
         return ""
-    low, high = (f"{value:.{digits}f}".replace("-", "−") for value in found.interval)
+    low, high = (number(value, figure).replace("-", "−") for value in found.interval)
     return f", 95% interval {low} to {high}"
 
 

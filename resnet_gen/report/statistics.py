@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import NamedTuple
@@ -55,7 +54,7 @@ def is_shown(found: Difference, n_greater: int, n_less: int) -> bool:
     if found.interval is None or min(n_greater, n_less) < ENOUGH:
         return False
     low, high = found.interval
-    return math.copysign(1, low) == math.copysign(1, high) and low * high > 0
+    return low > 0 or high < 0
 
 
 def _std(values: Sequence[float]) -> float | None:

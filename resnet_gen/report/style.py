@@ -28,6 +28,9 @@ SCALE = 1.3  # of an SVG, whose text is that of a page and not of a printed colu
 INK, FAINT, GRID = "#2b2b2b", "#767676", "#e3e3e3"
 SERIES = ("#0072b2", "#b57900", "#009e73", "#d55e00", "#cc79a7", "#4d4d4d")
 DARK = {
+    # What other rooms draw, in matplotlib's own colours and those of plot.drawing.
+    **{"#000000": "#e4e4e4", "#ffffff": "transparent", "#e4e4e4": "#3a3d42", "#555555": "#a0a0a0"},
+    "#e69f00": "#e0a52e",
     **{INK: "#e4e4e4", FAINT: "#a0a0a0", GRID: "#3a3d42"},
     **dict(
         zip(SERIES, ("#4fa9e6", "#e0a52e", "#2bbf93", "#f0803c", "#de95c0", "#c8c8c8"), strict=True)
@@ -108,6 +111,7 @@ def dark_sheet() -> str:
         for light, dark in DARK.items()
         for key in ("stroke", "fill")
     )
+    rules += 'svg[role] text:not([style*="fill:"]){fill:#e4e4e4}'  # black, which is not written
     return f"@media screen and (prefers-color-scheme:dark){{{rules}}}"
 
 

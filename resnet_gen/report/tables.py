@@ -15,7 +15,7 @@ RECORDED = (
     *("batch_size", "precision", "device", "trained_on", "full_train", "validation_decided"),
     *("test_decided", "seconds", "spec_sha256", "torch"),
 )
-ERRORS = ("train_error", "val_error", "best_val_error", "test_error")
+FIGURES = ("train_error", "val_error", "best_val_error", "test_error", "responses")
 
 
 def results(groups: Sequence[Group]) -> list[Row]:
@@ -32,7 +32,7 @@ def runs(groups: Sequence[Group]) -> list[Row]:
             row: Row = {"run": run.label, "network": run.network, "seed": run.seed}
             row |= {"size": run.size, "data": group.data, "iterations": run.steps}
             row |= {"paper_iterations": group.identity.iterations, "finished": group.finished}
-            row |= {key: run.figure(key) for key in (*ERRORS, "responses")}
+            row |= {key: run.figure(key) for key in FIGURES}
             row |= {key: getattr(own, key, None) for key in RECORDED}
             row |= {"machine": manifest.machine if manifest else None}
             git = manifest.git if manifest else None
@@ -88,7 +88,7 @@ def _result(group: Group) -> Row:
     row |= {"iterations": group.steps, "paper_iterations": identity.iterations}
     row |= {"at_paper_size": group.papers_own, "finished": group.finished}
     row |= {"seeds": " ".join("?" if r.seed is None else str(r.seed) for r in group.runs)}
-    for key in ERRORS:
+    for key in FIGURES:
         found = group.summary(key)
         row |= {f"{key}_n": found.n if found else 0, f"{key}_mean": found and found.mean}
         row |= {f"{key}_std": found and found.std, f"{key}_least": found and found.least}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from resnet_gen.report.findings import Finding
+from resnet_gen.report.findings import Finding, number
 from resnet_gen.report.groups import Group, names
 from resnet_gen.report.statistics import Summary
 
@@ -70,13 +70,14 @@ class Column:
 
 
 def columns(groups: Sequence[Group]) -> list[Column]:
-    """The columns of errors that some run has measured."""
+    """The columns of what some run has measured."""
     found = [
         Column("train_error", "Training", "last"),
         Column("val_error", "Validation", "last"),
         Column("best_val_error", "Validation", "best"),
         Column("test_error", "Test", "last"),
     ]
+    found.append(Column("responses", "Response", "mean"))
     for test in dict.fromkeys(test for group in groups for test in group.tests):
         found += [Column(f"{test} {top}", test, f"{top[:3]}-{top[3:]}") for top in ("top1", "top5")]
     return [column for column in found if any(group.values(column.key) for group in groups)]
@@ -114,7 +115,7 @@ def run_rows(groups: Sequence[Group], shown: Sequence[Column]) -> list[RunRow]:
                     group.identity.title,
                     NONE if run.seed is None else str(run.seed),
                     group.scale,
-                    tuple(_percent(run.figure(column.key)) for column in shown),
+                    tuple(_number(run.figure(column.key), column.key) for column in shown),
                     ", ".join(dict.fromkeys(part for part in on if part)) or NONE,
                     _took(results.seconds) if results and results.seconds else NONE,
                     f"{commit}, edited" if git and git.dirty else commit or NONE,
@@ -210,15 +211,16 @@ def _cell(group: Group, column: Column) -> Cell:
         return Cell(NONE)
     of = "" if found.n == len(group.runs) else f"of {seeds(found.n)}"
     if found.std is None:
-        return Cell(_percent(found.mean), more=of)
+        return Cell(_number(found.mean, column.key), more=of)
     is_test = column.key == "test_error"
     best = f"best of {found.n}: {found.least:.2f}" if is_test else ""
     more = ", ".join(part for part in (of, best) if part)
-    return Cell(_percent(found.mean), f"± {found.std:.2f}", more)
+    deviation = f"± {_number(found.std, column.key)}"
+    return Cell(_number(found.mean, column.key), deviation, more)
 
 
-def _percent(value: float | None) -> str:
-    return NONE if value is None else f"{value:.2f}"
+def _number(value: float | None, key: str) -> str:
+    return NONE if value is None else number(value, key)
 
 
 def _took(seconds: float) -> str:
