@@ -20,6 +20,7 @@ from resnet_gen.experiments.definitions import Claim, experiment
 from resnet_gen.plot.runs import Curve
 from resnet_gen.report import (
     curves,
+    depths,
     evidence,
     extras,
     findings,
@@ -215,6 +216,21 @@ def test_a_band_is_over_the_steps_that_all_seeds_have() -> None:
     found = curves.band([first, second])
     assert (found.steps, found.mean) == ([2.0, 3.0], [7.0, 3.5])
     assert (found.low, found.high) == ([6.0, 3.0], [8.0, 4.0])
+
+
+def test_a_line_joins_depths_that_were_trained_alike(tmp_path: Path) -> None:
+    for network, more in (
+        ("resnet20", {}),
+        ("resnet32", {}),
+        ("resnet44", {"batch_size": 256}),
+        ("resnet56", {"iterations": 400}),
+        ("plain20", {}),
+    ):
+        run(tmp_path, network, **more)
+    found = depths.series(grouped(tmp_path))
+    assert sorted([g.identity.depth for g in line] for line in found.values()) == [
+        *([20], [20, 32], [44], [56]),
+    ]
 
 
 def test_an_old_run_without_a_manifest(project: Path, cli: Callable) -> None:

@@ -12,7 +12,7 @@ from matplotlib.ticker import MultipleLocator
 
 from resnet_gen.report import style
 from resnet_gen.report.findings import of_seeds
-from resnet_gen.report.groups import Group
+from resnet_gen.report.groups import Group, telling
 
 KINDS = {"none": "plain", "A": "residual, A", "B": "residual, B", "C": "residual, C"}
 MARKERS = ("s", "o", "^", "v", "D", "P")
@@ -38,11 +38,12 @@ def series(groups: Sequence[Group]) -> dict[str, list[Group]]:
     """Groups that a line connects, by depth: of the same shortcuts, trained alike."""
     found: dict[str, list[Group]] = {}
     known = [g for g in groups if g.finished and g.identity.depth]
-    lengths = {g.alike for g in known}
+    lengths = {g.alike: _length(g) for g in known}
     for group in known:
         own = "plain" if group.identity.is_plain else group.identity.network
         kind = KINDS.get(group.identity.shortcut, own)
-        name = f"{kind}, {group.steps:,} it." if len(lengths) > 1 else kind
+        others = [length for key, length in lengths.items() if key != group.alike]
+        name = ", ".join([kind, *telling(_length(group), others)])
         found.setdefault(name, []).append(group)
     return {
         name: sorted(groups, key=lambda g: g.identity.depth or 0)
@@ -70,14 +71,14 @@ def draw(groups: Sequence[Group], shown: Sequence[str]) -> Figure:
             for i, (name, hue) in enumerate(hues.items())
         ]
         known = [group for line in lines.values() for group in line]
-        if "test_error" in shown and any(_paper(group) for group in known):
+        if "test_error" in shown and any(paper(group) for group in known):
             bare = {k: v for k, v in PAPER.items() if k not in ("capsize", "elinewidth", "zorder")}
             handles.append(Line2D([], [], label="the paper's, at its full length", **bare))
         place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.02)}
         figure.legend(
             handles=handles,
             frameon=False,
-            ncols=min(2 if len(handles) > 3 else 3, len(handles)),
+            ncols=2 if len(shown) == 1 else 3,
             **place,
         )
     return figure
@@ -121,7 +122,7 @@ def _draw_panel(
             places.append(x)
             means.append(point.mean)
             spreads.append(point.std or 0.0)
-            if name == "test_error" and (printed := _paper(group)):
+            if name == "test_error" and (printed := paper(group)):
                 axes.errorbar(
                     [x + 0.16], [printed[0]], [printed[1]] if printed[1] else None, **PAPER
                 )
@@ -129,7 +130,13 @@ def _draw_panel(
         axes.errorbar(places, means, spreads, **look, **bars)
 
 
-def _paper(group: Group) -> tuple[float, float] | None:
+def _length(group: Group) -> tuple[str, ...]:
+    results = group.runs[0].results
+    batch = f"batches of {results.batch_size}" if results and results.batch_size else ""
+    return f"{group.steps:,} it.", group.data, batch
+
+
+def paper(group: Group) -> tuple[float, float] | None:
     """The paper's error, or mean and standard deviation where it prints them; of single views."""
     found = group.identity.reported
     if found is None or not group.comparable or found.crops:

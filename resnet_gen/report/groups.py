@@ -87,6 +87,11 @@ class Group:
         return f"{self.steps:,} of {paper:,} iterations"
 
     @property
+    def length(self) -> str:
+        """The scale for a column of iterations: 4,000 of 64,000."""
+        return self.scale.removesuffix(" iterations")
+
+    @property
     def departures(self) -> list[str]:
         """What else is not the paper's, in words."""
         results = self.runs[0].results
@@ -146,12 +151,20 @@ def names(groups: Sequence[Group]) -> list[str]:
     found = []
     for one in groups:
         others = [_aspects(o) for o in groups if o is not one and o.identity == one.identity]
-        own = _aspects(one)
-        differ = [text for i, text in enumerate(own) if any(text != other[i] for other in others)]
-        if own in others:
-            differ.append(one.runs[0].label)
-        told = ", ".join(filter(None, differ))
+        told = ", ".join(filter(None, telling(_aspects(one), others)))
+        if _aspects(one) in others:
+            told = one.runs[0].label
         found.append(f"{one.identity.title} ({told})" if told else one.identity.title)
+    return found
+
+
+def telling(own: Sequence[str], others: Sequence[Sequence[str]]) -> list[str]:
+    """The fewest of one's aspects, from the first on, that tell it from all others."""
+    found, left = [], list(others)
+    for index, aspect in enumerate(own):
+        still = [other for other in left if other[index] == aspect]
+        found += [aspect] if len(still) < len(left) else []
+        left = still
     return found
 
 

@@ -61,6 +61,9 @@ def _curves(groups: Sequence[Group], findings: Sequence[Finding]) -> Picture:
 
 def _errors(groups: Sequence[Group], findings: Sequence[Finding]) -> Picture:
     shown = depths.figures(groups)
+    diamonds = ""
+    if "test_error" in shown and any(depths.paper(group) for group in groups):
+        diamonds = " Diamonds are the paper's, after its full training."
     words = [
         f"{depths.described(groups, name)}{_of(findings, groups, name)}".strip() for name in shown
     ]
@@ -68,7 +71,7 @@ def _errors(groups: Sequence[Group], findings: Sequence[Finding]) -> Picture:
         "errors",
         "Errors against depth",
         "After the last iteration. Bars are sample standard deviations over seeds; "
-        "a point without a bar is one seed. Diamonds are the paper's, after its full training.",
+        f"a point without a bar is one seed.{diamonds}",
         words,
         lambda which: depths.draw(groups, [shown[i] for i in which]),
     )

@@ -39,9 +39,8 @@ class RunRow:
     """A run: what it was, on what, and what came out."""
 
     run: str
-    network: str
     seed: str
-    scale: str
+    length: str
     cells: tuple[str, ...]
     on: str  # bf16, cpu, 2 cores of ...
     took: str
@@ -112,9 +111,8 @@ def run_rows(groups: Sequence[Group], shown: Sequence[Column]) -> list[RunRow]:
             found.append(
                 RunRow(
                     run.label,
-                    group.identity.title,
                     NONE if run.seed is None else str(run.seed),
-                    group.scale,
+                    group.length,
                     tuple(_number(run.figure(column.key), column.key) for column in shown),
                     ", ".join(dict.fromkeys(part for part in on if part)) or NONE,
                     _took(results.seconds) if results and results.seconds else NONE,
