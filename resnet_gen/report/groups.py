@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
 
 from resnet_gen.report.evidence import Evidence
 from resnet_gen.report.networks import PAPER_DATA, Identity, identity
@@ -115,14 +114,6 @@ class Group:
     def tests(self) -> list[str]:
         """The tests that all of its runs had after training: 10-crop."""
         return [name for name in self.runs[0].tests if all(name in run.tests for run in self.runs)]
-
-    def common(self, key: str) -> list[str]:
-        """The different values of a line of results.json or manifest.json, in their order."""
-        found = []
-        for run in self.runs:
-            value: Any = getattr(run.manifest, key, None) or getattr(run.results, key, None)
-            found.append("" if value is None else str(value))
-        return list(dict.fromkeys(found))
 
 
 def group(runs: Iterable[Evidence]) -> tuple[list[Group], list[str]]:

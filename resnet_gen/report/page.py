@@ -25,7 +25,6 @@ class Page:
     title: str
     place: str  # Figure 6 of the paper; empty for a user's own runs
     lede: list[str]
-    papers_own: bool  # whether all runs are at the paper's size
     warning: str
     findings: list[views.FindingView]
     pictures: list[Picture]
@@ -60,7 +59,6 @@ def page_of(report: Report) -> Page:
         report.title,
         f"{experiment.place[:1].upper()}{experiment.place[1:]}" if experiment else "",
         opening.lede(groups, len(report.counts)),
-        bool(groups) and all(group.papers_own for group in groups),
         opening.warning(groups),
         views.finding_views(report.findings),
         report.pictures,

@@ -89,7 +89,7 @@ def described(text: str, alternative: str) -> str:
 def as_file(text: str) -> str:
     """An element of a page as a file of its own, which needs the style sheet of dark pages."""
     opening, rest = text.split(">", 1)
-    return f"{opening}>\n<style>{dark_sheet()}</style>{rest}"
+    return f"{opening}>\n<style>:root{{color-scheme:light dark}}{dark_sheet()}</style>{rest}"
 
 
 def own_ids(text: str, name: str) -> str:

@@ -68,6 +68,7 @@ def findings(found: Sequence[Finding]) -> list[Row]:
         row |= {"figure": claim.figure, "greater": claim.greater}
         row |= {"less": claim.less, "seeds_greater": len(greater), "seeds_less": len(less)}
         row |= {"difference": difference.mean if difference else None, "low": low, "high": high}
+        row |= {"at_paper_size": finding.papers_own}
         rows.append({**row, "conditions": finding.conditions, "evidence": finding.evidence})
     return rows
 
