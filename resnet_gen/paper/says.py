@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from resnet_gen.paper.tables import Errors, Section42, Table1, Table2, Table6, load
 from resnet_gen.read.network_spec import (
     CONVOLUTIONS,
@@ -12,6 +14,8 @@ from resnet_gen.read.network_spec import (
 )
 from resnet_gen.read.recipe import CifarRecipe, ImagenetRecipe
 from resnet_gen.read.recipes import recipe as recipe_called
+
+RUNS_OF_SPREAD = 5  # Table 6: ResNet-110 was run five times
 
 
 def title_of(spec: NetworkSpec) -> str:
@@ -72,23 +76,47 @@ def recipe_departures(recipe: CifarRecipe | ImagenetRecipe) -> list[str]:
     return [key.replace("_", " ") for key in changed]
 
 
-def reported_error(spec: NetworkSpec) -> str | None:
-    """The paper's error of exactly this network, with its table: "8.75% (Table 6)"."""
+class Reported(NamedTuple):
+    """An error that the paper reports of a network, in percent as printed."""
+
+    top1: str
+    top5: str  # empty where only one is reported
+    spread: str  # mean ± standard deviation, where the error is the best of several runs
+    table: str
+    crops: str  # how it was tested, where there are several ways
+
+    def __str__(self) -> str:
+        """The error with its table: "8.75% (Table 6)"."""
+        place = f"{self.table}, {self.crops}" if self.crops else self.table
+        if self.spread:
+            place += f"; best of {RUNS_OF_SPREAD} runs, mean {self.spread}"
+        if self.top5:
+            return f"{self.top1}% top-1, {self.top5}% top-5 ({place})"
+        return f"{self.top1}%{' top-1' if self.crops else ''} ({place})"
+
+
+def reported(spec: NetworkSpec) -> Reported | None:
+    """The paper's error of exactly this network: of Table 6, or else of Table 3 or 2."""
     if departures(spec):
         return None
     if isinstance(spec, CifarSpec):
         row = load("table6", Table6).resnet(spec.depth)
         if row is None or spec.shortcut != load("section4-2", Section42).shortcut:
             return None
-        spread = f"; best of 5 runs, mean {row.spread}" if row.spread else ""
-        return f"{row.error}% (Table 6{spread})"
+        return Reported(row.error, "", row.spread or "", "Table 6", "")
     if table1_column(spec) is None:
         return None
     for method in load("table3", Errors).rows:
         if (method.depth, method.shortcut) == (spec.depth, spec.shortcut):
-            return f"{method.top1}% top-1, {method.top5}% top-5 (Table 3, 10-crop)"
+            return Reported(method.top1 or "", method.top5 or "", "", "Table 3", "10-crop")
     column = {"none": "plain", "A": "ResNet"}.get(spec.shortcut, "")
     for row2 in load("table2", Table2).rows:
         if row2.layers == str(spec.depth) and column:
-            return f"{getattr(row2, column)}% top-1 (Table 2, 10-crop)"
+            return Reported(getattr(row2, column), "", "", "Table 2", "10-crop")
     return None
+
+
+def reported_error(spec: NetworkSpec) -> str | None:
+    """The paper's error of exactly this network, with its table: "8.75% (Table 6)"."""
+    found = reported(spec)
+    return None if found is None else str(found)
