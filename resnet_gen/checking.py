@@ -1,4 +1,4 @@
-"""All that can be wrong with specs, recipes, the paper's tables, layouts and experiments, found at once."""
+"""All that can be wrong with specs, recipes, tables, layouts and experiments, found at once."""
 
 from __future__ import annotations
 
