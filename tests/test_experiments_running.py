@@ -24,6 +24,7 @@ RUNS = Path("runs/smoke")
 
 @pytest.fixture(autouse=True)
 def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(machine, "ask", lambda: fake_training.MACHINE)
 
 
@@ -209,6 +210,9 @@ class Pretended:
         return []
 
     def begin(self, machine: Machine, threads: int) -> None: ...
+
+    def is_done(self) -> bool:
+        return self.done == 100
 
     def end(self) -> str:
         return ""

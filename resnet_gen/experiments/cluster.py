@@ -14,7 +14,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ from resnet_gen.errors import Failure, Problem
 from resnet_gen.experiments import log, machine, running
 from resnet_gen.experiments.machine import Machine
 from resnet_gen.experiments.plan import RUNS
-from resnet_gen.experiments.running import Failed, Process, Task, Training, View
+from resnet_gen.experiments.running import Failed, Process, Task, View
 
 Kind = Literal["slurm", "local"]
 FOLDER, JOB = RUNS / "jobs", "job.json"  # submitit's files; the job that a run waits for
@@ -43,7 +43,9 @@ class Job:
     process: Process | None = None
 
     def __call__(self) -> str:
-        """Does the task; what went wrong, or nothing."""
+        """Does the task, unless it is done; what went wrong, or nothing."""
+        if self.task.is_done():
+            return ""
         try:
             self.process = running.start(self.task, self.machine or machine.ask(), self.jobs)
         except log.HeldElsewhere:
@@ -60,8 +62,7 @@ class Job:
 
         if self.process:
             running.stop([self.process])
-        task = replace(self.task, resumes=True) if isinstance(self.task, Training) else self.task
-        return submitit.helpers.DelayedSubmission(Job(task, self.machine, self.jobs))
+        return submitit.helpers.DelayedSubmission(Job(self.task, self.machine, self.jobs))
 
 
 def require_submitit() -> None:

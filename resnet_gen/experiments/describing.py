@@ -52,7 +52,7 @@ class Outline:
 
     def tasks(self) -> tuple[list[Training], list[Testing | Ensemble]]:
         """The trainings that are left, and the tests that come after them."""
-        trainings = [Training(run, self.states[run] == "interrupted") for run in self.left]
+        trainings = [Training(run) for run in self.left]
         tests: list[Testing | Ensemble] = [*testing.tests_left(self.experiment, self.runs)]
         return trainings, [*tests, *testing.ensemble_left(self.experiment, self.runs)]
 

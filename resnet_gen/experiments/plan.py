@@ -129,8 +129,13 @@ def state_of(run: Run) -> State:
         return "finished"
     if log.is_held(run.folder):
         return "elsewhere"
-    begun = any(_size(run.folder / name) for name in TRACES)
-    return "interrupted" if begun else "missing"
+    return "interrupted" if has_begun(run.folder) else "missing"
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a run has written anything to go on from."""
+    paths = (folder / name for name in TRACES)
+    return any(path.is_file() and path.stat().st_size for path in paths)
 
 
 def states_of(runs: Sequence[Run]) -> dict[Run, State]:
@@ -214,7 +219,3 @@ def _require_same_spec(entry: Entry, script: Path) -> None:
         message = f"this code is of another spec than {entry.label}"
         hint = f"resnet-gen generate {entry.name}"
         raise Failure(Problem("stale", message, hint, script.as_posix()))
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0

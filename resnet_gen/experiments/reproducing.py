@@ -23,7 +23,8 @@ from resnet_gen.experiments import (
 from resnet_gen.experiments.definitions import Experiment, Size
 from resnet_gen.experiments.describing import Outline
 from resnet_gen.experiments.plan import Run
-from resnet_gen.experiments.running import Failed, Task
+from resnet_gen.experiments.running import Failed, Task, Training
+from resnet_gen.experiments.testing import Ensemble, Testing
 
 REPORT = "resnet_gen.report"  # the room that makes reports
 
@@ -55,13 +56,12 @@ def do(what: Outline, out: Path, kind: cluster.Kind | None, jobs: int | None) ->
     if trainings or tests:
         if kind:
             cluster.require_submitit()
-        preparing.prepare([task.run for task in trainings])
+        preparing.prepare([run for task in (*trainings, *tests) for run in _needs(task)])
     for run in what.runs:
         _seal(run)
     failed = _carry_out(what, trainings, kind, jobs)
     finished = [run for run in what.runs if (run.folder / "results.json").is_file()]
-    ready = {run.name for run in finished}
-    possible = [task for task in tests if ready.issuperset(_needs(task))]
+    possible = [task for task in tests if set(finished).issuperset(_needs(task))]
     failed += _carry_out(what, possible, kind, jobs)
     paths = report(what.experiment, finished, out)
     if failed:
@@ -100,9 +100,9 @@ def _seal(run: Run) -> None:
         manifest.complete(run.folder, run.data, run.root)
 
 
-def _needs(task: Task) -> set[str]:
-    runs = getattr(task, "runs", None) or (task.run,)  # type: ignore[attr-defined]
-    return {run.name for run in runs}
+def _needs(task: Training | Testing | Ensemble) -> tuple[Run, ...]:
+    """The runs that a task trains, or tests once they are trained."""
+    return task.runs if isinstance(task, Ensemble) else (task.run,)
 
 
 def _problem(failed: Failed) -> Problem:

@@ -57,6 +57,10 @@ class Task(Protocol):
         """What is written before the process starts."""
         ...
 
+    def is_done(self) -> bool:
+        """Whether there is nothing left to do."""
+        ...
+
     def end(self) -> str:
         """Takes up what the process has written; what is wrong with that, or nothing."""
         ...
@@ -71,7 +75,6 @@ class Training:
     """One training of a network."""
 
     run: Run
-    resumes: bool
 
     @property
     def name(self) -> str:
@@ -85,16 +88,20 @@ class Training:
 
     def command(self) -> list[str]:
         """The network's train.py with the arguments of this run."""
-        more = ["--resume"] if self.resumes else []
+        more = ["--resume"] if plan.has_begun(self.folder) else []
         return [self.run.script.as_posix(), *self.run.arguments, *more]
 
     def begin(self, machine: Machine, threads: int) -> None:
         """Writes the manifest."""
         manifest.begin(self.run, machine, threads)
 
+    def is_done(self) -> bool:
+        """Whether the run has ended, as its results say."""
+        return (self.folder / "results.json").is_file()
+
     def end(self) -> str:
         """Completes the manifest."""
-        if not (self.folder / "results.json").is_file():
+        if not self.is_done():
             return "ended without results.json"
         manifest.complete(self.folder, self.run.data, self.run.root)
         return ""
@@ -161,6 +168,9 @@ def carry_out(tasks: Sequence[Task], machine: Machine, jobs: int, view: View) ->
             while waiting or going:
                 while waiting and len(going) < jobs:
                     task, used = waiting.popleft(), {process.slot for process in going}
+                    if task.is_done():  # by another process, meanwhile
+                        view.ended(task, "")
+                        continue
                     slot = next(k for k in range(jobs) if k not in used)
                     try:
                         going.append(start(task, machine, jobs, slot))
@@ -188,7 +198,7 @@ def start(task: Task, machine: Machine, jobs: int = 1, slot: int = 0) -> Process
     Raises:
         HeldElsewhere: another process is at it.
     """
-    threads = max(1, machine.cores // jobs)
+    threads = threads_of(machine, jobs)
     file = log.hold(task.folder)
     try:
         task.begin(machine, threads)
@@ -204,6 +214,15 @@ def start(task: Task, machine: Machine, jobs: int = 1, slot: int = 0) -> Process
         file.close()
         raise
     return Process(task, popen, file, slot)
+
+
+def threads_of(machine: Machine, jobs: int) -> int:
+    """The threads of each of several processes: its share of the cores.
+
+    OMP_NUM_THREADS, where somebody has set it, is the most that each may have.
+    """
+    share, most = max(1, machine.cores // jobs), os.environ.get("OMP_NUM_THREADS", "")
+    return min(share, int(most)) if most.isdigit() and int(most) else share
 
 
 def finish(process: Process) -> str:

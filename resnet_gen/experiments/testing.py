@@ -6,6 +6,8 @@ is in ensemble.json of the experiment's folder. The weights are those after the 
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -21,6 +23,7 @@ from resnet_gen.experiments.plan import RUNS, Run
 from resnet_gen.experiments.running import Progress
 
 WEIGHTS = "checkpoint.pt"
+TO_DO = Progress(0, 1)
 TESTS, ENSEMBLE = "tests.json", "ensemble.json"
 # Images of 224×224 that a test's multiply-adds are worth: the sum of (side / 224)² over the sides
 # of the multi-scale test, of pictures one and a half times as long as wide.
@@ -52,6 +55,10 @@ class Testing:
     def begin(self, machine: Machine, threads: int) -> None:
         """Writes nothing: the run has its manifest."""
 
+    def is_done(self) -> bool:
+        """Whether tests.json has it."""
+        return self.test in tests_of(self.folder)
+
     def end(self) -> str:
         """Puts the errors into tests.json, and its hash into the manifest."""
         errors = _errors(self.folder, self.test)
@@ -65,8 +72,8 @@ class Testing:
 
     def progress(self) -> Progress:
         """Nothing until it ends, and then the errors."""
-        done = self.test in tests_of(self.folder)
-        return Progress(int(done), 1, _words(tests_of(self.folder)[self.test]) if done else "")
+        found = tests_of(self.folder).get(self.test)
+        return Progress(1, 1, _words(found)) if found else TO_DO
 
 
 @dataclass(frozen=True)
@@ -99,9 +106,7 @@ class Ensemble:
 
     def progress(self) -> Progress:
         """Nothing until it ends, and then the errors."""
-        found = _read(self.folder / ENSEMBLE)
-        done = self.is_done()
-        return Progress(int(done), 1, _words(found) if done else "")
+        return Progress(1, 1, _words(_read(self.folder / ENSEMBLE))) if self.is_done() else TO_DO
 
     def is_done(self) -> bool:
         """Whether ensemble.json has this test of these weights."""
@@ -121,7 +126,7 @@ def tests_left(experiment: Experiment, runs: Sequence[Run]) -> list[Testing]:
         Testing(run, test)
         for run in runs
         for test in experiment.tests
-        if run.entry.spec.design == "imagenet" and test not in tests_of(run.folder)
+        if run.entry.spec.design == "imagenet" and not Testing(run, test).is_done()
     ]
 
 
@@ -171,7 +176,18 @@ def _words(errors: dict[str, Any]) -> str:
 
 
 def _hash(path: Path) -> str:
-    return manifest.sha256(path.read_bytes()) if path.is_file() else ""
+    """A file's hash, or nothing where it is not there."""
+    if not path.is_file():
+        return ""
+    now = path.stat()
+    return _hash_of(path, now.st_mtime_ns, now.st_size)
+
+
+@functools.cache
+def _hash_of(path: Path, _changed: int, _size: int) -> str:
+    """The hash of a checkpoint, which may be hundreds of MB: it is asked for several times."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any]:
