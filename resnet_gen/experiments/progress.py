@@ -81,7 +81,8 @@ class Lines:
             return
         for task in going:
             done, total, words = task.progress()
-            self._say(f"{task.name}: {done:,} of {total:,}  {words}")
+            steps = f"{done:,} of {total:,}" if total > 1 else "under way"
+            self._say(f"{task.name}: {', '.join(filter(None, [steps, words]))}")
         self._say(f"about {duration(self.clock.left())} left in all")
 
     def _say(self, text: str) -> None:
