@@ -66,7 +66,9 @@ main()
 COMMAND = [sys.executable, "-c", WITHOUT_TORCH, "reproduce", "mine"]
 
 
-def start(*more: str) -> subprocess.Popen[str]:
+def start(
+    *more: str, names: tuple[str, ...] = ("plain20-seed0", "resnet20-seed0")
+) -> subprocess.Popen[str]:
     """The command in a process of its own, until its runs are at step 2 and stay there."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
@@ -77,7 +79,6 @@ def start(*more: str) -> subprocess.Popen[str]:
         start_new_session=True,
     )
     deadline = time.monotonic() + 120
-    names = ("plain20-seed0", "resnet20-seed0")
     while not all(running_at_two(RUNS / name) for name in names):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
@@ -180,6 +181,54 @@ def test_jobs_are_stopped_too(project: Path, cli: Callable) -> None:
     assert process.returncode == 130
     for name in ("plain20-seed0", "resnet20-seed0"):
         assert (RUNS / name / "log.txt").read_text().endswith("stopped at step 2\n")
+
+
+SLURM = {
+    "sbatch": """
+id=$$
+echo "$@" >> sbatch.log
+export SLURM_JOB_ID=$id SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1 SLURM_JOB_NODELIST=here
+export SLURM_NODEID=0 SLURM_PROCID=0 SLURM_LOCALID=0
+setsid bash "$1" > /dev/null 2>&1 &
+echo "Submitted batch job $id"
+""",
+    "srun": """
+while [[ $1 == --* ]]; do
+    [[ $1 == --output || $1 == --error ]] && shift
+    shift
+done
+"$@"
+""",
+    "sacct": """
+echo "JobID|State|NodeList"
+for word in "$@"; do [[ $word == [0-9]* ]] && echo "$word|RUNNING|here"; done
+""",
+}
+
+
+def test_jobs_on_slurm_go_on_and_are_waited_for(
+    project: Path, cli: Callable, _here: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slurm's commands are played by scripts, as far as submitit calls them."""
+    pytest.importorskip("submitit")
+    for name, text in SLURM.items():
+        Path("bin").mkdir(exist_ok=True)
+        Path("bin", name).write_text(f"#!/usr/bin/env bash{text}")
+        Path("bin", name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{project / 'bin'}:{os.environ['PATH']}")
+    fake_training.project("plain20")
+    Path("slow").touch()
+    process = start("--cluster", "slurm", names=("plain20-seed0",))
+    process.send_signal(signal.SIGINT)
+    assert "go on; the same command waits for them" in process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and log.is_held(RUNS / "plain20-seed0")
+    Path("slow").unlink()
+    assert cli("reproduce", "mine", "--cluster", "slurm").code == 0
+    assert results("plain20-seed0")["iterations"] == 4
+    assert len(Path("sbatch.log").read_text().splitlines()) == 1  # not submitted again
+    (submitted,) = Path("runs/jobs").glob("*_submission.sh")
+    for option in ("--gpus-per-node=1", "--cpus-per-task=4", "--time=60", "--job-name=plain20"):
+        assert f"#SBATCH {option}" in submitted.read_text()
 
 
 def test_without_submitit(project: Path, cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

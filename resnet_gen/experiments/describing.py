@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from resnet_gen.experiments import costs, definitions, plan, testing
+from resnet_gen.experiments import costs, definitions, plan, preparing, testing
 from resnet_gen.experiments.definitions import Experiment, Size
 from resnet_gen.experiments.machine import Machine
 from resnet_gen.experiments.plan import Run, State
@@ -90,6 +90,8 @@ def summary(outline: Outline) -> list[str]:
     else:
         lines.append(f"{len(outline.left)} of {len(outline.runs)} runs are left, on")
         lines[-1] += f" {outline.machine.words}, {_at_once(outline.jobs)}"
+    lacking = {preparing.missing(run.data, run.root) for run in outline.left} - {None}
+    lines += [problem.message for problem in lacking if problem]
     _, tests = outline.tasks()
     if tests:
         lines.append(f"then {len(tests)} tests: {', '.join(task.name for task in tests)}")
