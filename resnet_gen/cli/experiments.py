@@ -43,7 +43,7 @@ class ClusterName(StrEnum):
 )
 def reproduce(
     name: Annotated[
-        str, typer.Argument(metavar="[EXPERIMENT]", help="The experiment; --list shows them all.")
+        str, typer.Argument(metavar="EXPERIMENT", help="The experiment; --list shows them all.")
     ] = "",
     size: Annotated[
         SizeName | None,
@@ -120,17 +120,17 @@ def reproduce(
         return _dry_run(what, as_json)
     out = out or testing.folder_of(experiment, chosen)
     try:
-        paths = reproducing.do(what, out, cluster.value if cluster else None, jobs)
+        done = reproducing.do(what, out, cluster.value if cluster else None, jobs)
     except KeyboardInterrupt:
         console.note("interrupted; the same command goes on from the checkpoints")
         raise typer.Exit(130) from None
+    paths = [path.as_posix() for path in done.report]
+    if not as_json:
+        print("\n".join(paths), end="\n" * bool(paths))
+    if done.problems:
+        raise Failure(done.problems, exit_code=1)
     if as_json:
-        from resnet_gen.experiments import describing
-
-        report = [path.as_posix() for path in paths]
-        return console.print_json(describing.document(what) | {"report": report})
-    for path in paths:
-        print(path.as_posix())
+        console.print_json({"experiment": name, "size": chosen, "report": paths})
 
 
 def _list(experiments: list[Experiment], size: Size, as_json: bool) -> None:

@@ -32,6 +32,7 @@ class Rates:
     def __init__(self, machine: Machine, runs: Path = RUNS) -> None:
         self.assumed = ASSUMED[machine.kind] * (machine.cores if machine.kind == "cpu" else 1)
         self.by_network: dict[str, list[float]] = {}
+        self.by_design: dict[str, list[float]] = {}
         for path in sorted(runs.glob("*/*-seed*/results.json")):
             self.add(_read(path), machine)
 
@@ -45,7 +46,8 @@ class Rates:
             rate = work / results["seconds"]
         except (Failure, LookupError, TypeError, ZeroDivisionError):
             return
-        self.by_network.setdefault(results["network"], []).append(rate)
+        self.by_network.setdefault(network.spec.name, []).append(rate)
+        self.by_design.setdefault(network.spec.design, []).append(rate)
 
     @property
     def source(self) -> str:
@@ -53,13 +55,12 @@ class Rates:
         count = sum(map(len, self.by_network.values()))
         if not count:
             return f"assuming {self.assumed:.0e} multiply-adds a second: no run is finished here"
-        return f"by {count} finished run{'s' * (count != 1)} on this kind of device"
+        return f"by the speed of {count} finished run{'s' * (count != 1)} on such a device"
 
     def rate(self, run: Run) -> float:
-        """Multiply-adds a second of a run: of its network, or else of others."""
+        """Multiply-adds a second of a run: of its network, or else of others of its design."""
         own = self.by_network.get(run.entry.name)
-        others = [rate for rates in self.by_network.values() for rate in rates]
-        return median(own or others or [self.assumed])
+        return median(own or self.by_design.get(run.entry.spec.design) or [self.assumed])
 
     def seconds(self, run: Run, done: int = 0) -> float:
         """The seconds that a run still takes, of which so many iterations are done."""

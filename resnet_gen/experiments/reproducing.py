@@ -6,9 +6,10 @@ import importlib
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from resnet_gen import console
-from resnet_gen.errors import Failure, Problem
+from resnet_gen.errors import Problem
 from resnet_gen.experiments import (
     cluster,
     costs,
@@ -44,12 +45,18 @@ def outline(
     return Outline(experiment, size, states, here, costs.Rates(here), at_once)
 
 
-def do(what: Outline, out: Path, kind: cluster.Kind | None, jobs: int | None) -> list[Path]:
-    """Trains what is left, tests, and writes the report; its paths.
+class Done(NamedTuple):
+    """What came of an experiment: the report's files, and the runs and tests that failed."""
+
+    report: list[Path]
+    problems: list[Problem]
+
+
+def do(what: Outline, out: Path, kind: cluster.Kind | None, jobs: int | None) -> Done:
+    """Trains what is left, tests, and writes the report on what is finished.
 
     Raises:
-        Failure: something that runs need is not there (exit codes 2 and 4), or runs failed, which
-            is told once all others are done and reported (exit code 1).
+        Failure: something that runs need is not there (exit codes 2 and 4).
         KeyboardInterrupt: runs have been stopped; those on a cluster go on.
     """
     trainings, tests = what.tasks()
@@ -63,10 +70,7 @@ def do(what: Outline, out: Path, kind: cluster.Kind | None, jobs: int | None) ->
     finished = [run for run in what.runs if (run.folder / "results.json").is_file()]
     possible = [task for task in tests if set(finished).issuperset(_needs(task))]
     failed += _carry_out(what, possible, kind, jobs)
-    paths = report(what.experiment, finished, out)
-    if failed:
-        raise Failure([_problem(each) for each in failed], exit_code=1)
-    return paths
+    return Done(report(what.experiment, finished, out), [_problem(each) for each in failed])
 
 
 def report(experiment: Experiment, runs: Sequence[Run], out: Path) -> list[Path]:
