@@ -142,12 +142,13 @@ def _files(session: dict[str, Any], spec_sha256: str, fault: Fault) -> str:
     code, git = Path(session["code"]), session["git"] or {}
     wanted, commit = session["files"], git.get("commit", "")
     here = manifest.hashes(code) if code.is_dir() else {}
-    if commit and _git("cat-file", "-e", f"{commit}^{{commit}}") is None:
+    place = code if code.is_dir() else Path()
+    if commit and _git(place, "cat-file", "-e", f"{commit}^{{commit}}") is None:
         if here == wanted:
             return f"here, since commit {commit[:12]} is not in this repository"
         fault(f"commit {commit[:12]} is not in this repository, and the files here differ")
         return ""
-    recorded = {name: _at(commit, code / name) for name in wanted} if commit else {}
+    recorded = {name: _at(place, commit, code / name) for name in wanted} if commit else {}
     hashes = {name: manifest.sha256(text) for name, text in recorded.items() if text is not None}
     edited = [name for name in wanted if hashes.get(name) != wanted[name]]
     differing = [
@@ -166,15 +167,16 @@ def _files(session: dict[str, Any], spec_sha256: str, fault: Fault) -> str:
     return f"{at}, edited as here: {', '.join(edited)}" if commit and edited else at
 
 
-def _at(commit: str, path: Path) -> bytes | None:
-    """A file's content at a commit, or None where it had none."""
-    return _git("show", f"{commit}:{path.as_posix()}")
+def _at(place: Path, commit: str, path: Path) -> bytes | None:
+    """A file's content at a commit of the repository at `place`, or None where it had none."""
+    return _git(place, "show", f"{commit}:{path.as_posix()}")
 
 
-def _git(*arguments: str) -> bytes | None:
-    """What git prints, or None where it fails or is not there."""
+def _git(place: Path, *arguments: str) -> bytes | None:
+    """What git prints in a folder, or None where it fails or is not there."""
+    command = ["git", "-C", str(place), *arguments]
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, check=False)  # noqa: S607
+        done = subprocess.run(command, capture_output=True, check=False)
     except OSError:
         return None
     return done.stdout if done.returncode == 0 else None
