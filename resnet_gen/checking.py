@@ -1,11 +1,12 @@
-"""All that can be wrong with specs, recipes, the paper's tables and layouts, found at once."""
+"""All that can be wrong with specs, recipes, tables, layouts and experiments, found at once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from resnet_gen.errors import Failure, Problem
+from resnet_gen.experiments import definitions
 from resnet_gen.paper import tables
 from resnet_gen.read import library
 from resnet_gen.read.folders import kind_of, network_files
@@ -18,7 +19,8 @@ def problems(names: Sequence[str]) -> list[Problem]:
     """What is wrong with networks, files, and the files of folders; without names, with all."""
     if not names:
         found = library.read_networks(network_files().values())[1]
-        return found + recipe_problems() + tables.problems() + layouts.problems()
+        found += recipe_problems() + tables.problems() + layouts.problems()
+        return found + definitions.problems()
     networks: list[str | Path] = []
     found = []
     for name in names:
@@ -40,4 +42,9 @@ def _problems_of(file: Path) -> list[Problem]:
     return []
 
 
-READERS = {"recipes": read_recipe, "paper": tables.read_table, "weights": layouts.read_layout}
+READERS: dict[str, Callable[[Path], object]] = {
+    "recipes": read_recipe,
+    "paper": tables.read_table,
+    "weights": layouts.read_layout,
+    "experiments": definitions.read,
+}

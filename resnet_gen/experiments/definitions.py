@@ -5,19 +5,23 @@ specs/experiments/NAME.yaml has one experiment each; sizes.yaml says how long ru
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from resnet_gen.errors import Failure, Problem, did_you_mean, quoted
+from resnet_gen.read import library
 from resnet_gen.read.folders import experiment_files
-from resnet_gen.read.validation import read_model
+from resnet_gen.read.validation import read_document, validate
+from resnet_gen.read.yaml_source import Document, KeyPath, Span
 
 SIZES = "sizes"  # the stem of the file that is no experiment
 Size = Literal["smoke", "short", "paper"]
 Figure = Literal["train_error", "val_error", "test_error", "responses"]
 Drawing = Literal["curves", "errors", "responses", "architecture"]
+Test = Literal["1-crop", "10-crop", "multi-scale"]  # of ImageNet's training scripts
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -42,6 +46,19 @@ class Experiment(_Data):
     place: str = Field(description="Where the paper has it: Figure 6.")
     title: str = Field(description="What it shows, in a line.")
     networks: list[str] = Field(description="Names of networks that are trained.", default=[])
+    counted: list[str] = Field(
+        description="Names of networks that are counted and not trained.", default=[]
+    )
+    seeds: dict[str, Count] = Field(
+        description="Networks of which it needs more runs than their size says.", default={}
+    )
+    tests: list[Test] = Field(
+        description="Tests of each trained network of ImageNet, besides its validation.", default=[]
+    )
+    ensemble: bool = Field(
+        description="Whether all runs together are tested as one, by the last of `tests`.",
+        default=False,
+    )
     draw: list[Drawing] = Field(description="The figures of its report.", default=[])
     claims: list[Claim] = Field(description="What the paper finds in it.", default=[])
 
@@ -90,7 +107,7 @@ def experiment(name: str) -> Experiment:
     if name not in names:
         hint = did_you_mean(name, names, "`resnet-gen reproduce --list` shows them all")
         raise Failure(Problem("name", f"there is no experiment called {quoted(name)}", hint))
-    return _read(files[name])
+    return read_experiment(files[name])
 
 
 def all_experiments() -> list[Experiment]:
@@ -99,7 +116,8 @@ def all_experiments() -> list[Experiment]:
     Raises:
         Failure: one of the files is wrong (exit code 2).
     """
-    return [_read(path) for stem, path in sorted(experiment_files().items()) if stem != SIZES]
+    files = sorted(experiment_files().items())
+    return [read_experiment(path) for stem, path in files if stem != SIZES]
 
 
 def sizes() -> Sizes:
@@ -108,9 +126,98 @@ def sizes() -> Sizes:
     Raises:
         Failure: somebody's own sizes.yaml is wrong (exit code 2).
     """
-    path = experiment_files()[SIZES]
-    return read_model(path, path.as_posix(), Sizes, "the sizes of experiments")
+    return read_sizes(experiment_files()[SIZES])
 
 
-def _read(path: Path) -> Experiment:
-    return read_model(path, path.as_posix(), Experiment, "an experiment")
+def read(path: Path) -> Experiment | Sizes:
+    """What a file of specs/experiments/ has.
+
+    Raises:
+        Failure: with every problem of the file (exit code 2).
+    """
+    return read_sizes(path) if path.stem == SIZES else read_experiment(path)
+
+
+def read_experiment(path: Path) -> Experiment:
+    """The experiment in a file, which has its name.
+
+    Raises:
+        Failure: with every problem of the file, unknown networks among them (exit code 2).
+    """
+    document = read_document(path, path.as_posix())
+    made, problems = validate(document, Experiment, "an experiment")
+    if made is None:
+        raise Failure(problems)
+    if made.experiment != path.stem:
+        message = f"{quoted(made.experiment)} is not the name of its file"
+        place = document.values.get(("experiment",))
+        hint = f"write `experiment: {path.stem}`"
+        problems.append(document.problem(place, "experiment", message, hint))
+    named: list[tuple[KeyPath, str]] = [
+        ((key, index), name)
+        for key in ("networks", "counted")
+        for index, name in enumerate(getattr(made, key))
+    ]
+    problems += _unknown(document, named)
+    of_runs: list[tuple[KeyPath, str]] = [(("seeds", name), name) for name in made.seeds]
+    for index, claim in enumerate(made.claims):
+        of_runs += [(("claims", index, side), getattr(claim, side)) for side in ("greater", "less")]
+    for path_of, name in of_runs:
+        if name not in made.networks:
+            message = f"{quoted(name)} is not one of this experiment's networks"
+            place = _place(document, path_of)
+            hint = did_you_mean(name, made.networks)
+            problems.append(document.problem(place, "network", message, hint))
+    if problems:
+        raise Failure(sorted(problems, key=lambda p: (p.line, p.column)))
+    return made
+
+
+def read_sizes(path: Path) -> Sizes:
+    """The three sizes of a file.
+
+    Raises:
+        Failure: with every problem of the file, unknown networks among them (exit code 2).
+    """
+    document = read_document(path, path.as_posix())
+    made, problems = validate(document, Sizes, "the sizes of experiments")
+    if made is not None:
+        named: list[tuple[KeyPath, str]] = [
+            ((size, "networks", name), name)
+            for size in get_args(Size)
+            for name in getattr(made, size).networks
+        ]
+        problems += _unknown(document, named)
+    if made is None or problems:
+        raise Failure(problems)
+    return made
+
+
+def problems() -> list[Problem]:
+    """What is wrong with any experiment, or with their sizes."""
+    found: list[Problem] = []
+    for path in experiment_files().values():
+        try:
+            read(path)
+        except Failure as failure:
+            found += failure.problems
+    return found
+
+
+def _unknown(document: Document, named: Sequence[tuple[KeyPath, str]]) -> list[Problem]:
+    """The problems of names that no network has."""
+    found = []
+    for path, name in named:
+        try:
+            library.locate(name)
+        except Failure as failure:
+            (problem,) = failure.problems
+            place = _place(document, path)
+            found.append(document.problem(place, "network", problem.message, problem.hint))
+    return found
+
+
+def _place(document: Document, path: KeyPath) -> Span | None:
+    """Where a name stands: as a value in most places, as a key in mappings of networks."""
+    is_key = path[-2] in ("seeds", "networks") and isinstance(path[-1], str)
+    return (document.keys if is_key else document.values).get(path)

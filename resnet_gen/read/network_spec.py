@@ -242,16 +242,17 @@ def canonical(spec: NetworkSpec, recipe: Recipe | None) -> dict[str, Any]:
 
 def sha256(spec: NetworkSpec, recipe: Recipe | None) -> str:
     """Hash of the canonical spec: comments, order and spelled-out defaults do not change it."""
-    return _hash(canonical(spec, recipe))
+    return sha256_of(canonical(spec, recipe))
 
 
 def network_sha256(spec: NetworkSpec) -> str:
     """Hash of what the network is: of the canonical spec without its recipe and name."""
     written = canonical(spec, None)
     del written["name"]
-    return _hash(written)
+    return sha256_of(written)
 
 
-def _hash(document: dict[str, Any]) -> str:
+def sha256_of(document: dict[str, Any]) -> str:
+    """Hash of a canonical spec that is already plain data, as a run's manifest has it."""
     text = json.dumps(document, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
