@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from resnet_gen import __version__
-from resnet_gen.cli import code, export, machine, specs, training, weights
+from resnet_gen.cli import code, export, machine, responses, specs, training, weights
 from resnet_gen.cli.arguments import examples
 from resnet_gen.errors import Failure, Problem
 
@@ -30,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _group in (specs, code, training, weights, export, machine):
+for _group in (specs, code, training, responses, weights, export, machine):
     app.add_typer(_group.commands)
 
 
