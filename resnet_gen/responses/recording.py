@@ -7,14 +7,14 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from resnet_gen.errors import Failure, Problem
 from resnet_gen.export.building import build
-from resnet_gen.export.reading import Input, read
+from resnet_gen.export.reading import Input, Trained, read
 from resnet_gen.generate.apart import broken
 from resnet_gen.read import library
 from resnet_gen.read.library import Entry
@@ -35,12 +35,12 @@ def record(code: Path, given: dict[str, Any]) -> dict[str, Any]:
 
 def _record(code: Path, given: dict[str, Any]) -> dict[str, Any]:
     entry = library.network(given["network"])
-    network, made_of = opened(entry, code, Path(given["weights"]))
+    ready = opened(entry, code, Path(given["weights"]))
     spreads = {name: Spread() for name in given["modules"]}
     asked = (given["data"], Path(given["root"]), given["count"])
     shown = 0
-    with recorded(network, spreads):
-        for scores, _ in shown_to(network, made_of, images(code, entry.spec, *asked, "test")):
+    with recorded(ready.network, spreads):
+        for scores, _ in shown_to(ready, images(code, entry.spec, *asked, "test")):
             shown += len(scores)
     idle = [name for name, spread in spreads.items() if not spread.count]
     if idle:
@@ -50,8 +50,21 @@ def _record(code: Path, given: dict[str, Any]) -> dict[str, Any]:
     return {"images": shown, "deviations": deviations}
 
 
-def opened(entry: Entry, code: Path, weights: Path) -> tuple[nn.Module, Input]:
-    """The network with its weights, in eval mode, and what its images are made of.
+class Ready(NamedTuple):
+    """A network with its weights, in eval mode, ready to be shown images."""
+
+    network: nn.Module
+    made_of: Input
+    trained: Trained
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.network.parameters()).device
+
+
+def opened(entry: Entry, code: Path, weights: Path) -> Ready:
+    """The network of a model.py with the weights in a file.
 
     Raises:
         Failure: they do not belong together, or the file does not say which mean was subtracted.
@@ -62,7 +75,7 @@ def opened(entry: Entry, code: Path, weights: Path) -> tuple[nn.Module, Input]:
         raise Failure(Problem("weights", message, "", weights.as_posix()))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.allow_tf32 = False  # the numbers are those of fp32
-    return build(code, weights, trained).to(device), trained.input
+    return Ready(build(code, weights, trained).to(device), trained.input, trained)
 
 
 @contextlib.contextmanager
@@ -85,12 +98,11 @@ def recorded(network: nn.Module, spreads: Mapping[str, Spread]) -> Iterator[None
 
 @torch.inference_mode()
 def shown_to(
-    network: nn.Module, made_of: Input, batches: Iterable[tuple[Tensor, Tensor]]
+    ready: Ready, batches: Iterable[tuple[Tensor, Tensor]]
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Scores (N, classes) and labels (N,) of each batch."""
-    device = next(network.parameters()).device
     for pixels, labels in batches:
-        scores: Tensor = network(prepared(pixels.to(device), made_of))
+        scores: Tensor = ready.network(prepared(pixels.to(ready.device), ready.made_of))
         yield scores.cpu(), labels
 
 
