@@ -264,6 +264,10 @@ def test_mistakes_are_told_before_anything_is_measured(
     small = library.network("small")
     save(tmp_path / "wide.pt", small, built(here, "small"), network_sha256="0")
     assert "it is of another small" in told(tmp_path / "wide.pt", *given)
+    diverged = built(here, "small")
+    nn.init.constant_(diverged.get_submodule("bn1").weight, 1e38)
+    save(tmp_path / "diverged.pt", small, diverged)
+    assert "not finite" in told(tmp_path / "diverged.pt", *given)
     for kind in ("svg", "png", "csv"):
         (tmp_path / f"out.{kind}").write_text("mine")
         assert "was not made by `resnet-gen responses`" in told("small.pt", *given)

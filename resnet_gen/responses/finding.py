@@ -52,6 +52,9 @@ def find(path: Path, out: Path, data: str | None = None, root: Path | None = Non
     if not code.is_file():
         hint = origin.command(entry.name, entry)
         raise Failure(Problem("file", "there is no such file", hint, code.as_posix()))
+    if not code.with_name("train.py").is_file():
+        message = "there is no train.py beside it, whose folder would read the images"
+        raise Failure(Problem("code", message, "", code.as_posix()))
     made = header.read(code)
     if made is None or made.is_edited:
         console.note(f"note: {code.as_posix()} was edited by hand, and is run as it is")

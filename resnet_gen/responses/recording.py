@@ -47,6 +47,9 @@ def _record(code: Path, given: dict[str, Any]) -> dict[str, Any]:
         message = f"its forward pass does not run {idle[0]}"
         raise Failure(Problem("code", message, "is it edited?", code.as_posix()))
     deviations = [math.sqrt(spread.variance.item()) for spread in spreads.values()]
+    if not all(map(math.isfinite, deviations)):
+        message = "its layers put out numbers that are not finite: its training has diverged"
+        raise Failure(Problem("weights", message, "", given["weights"]))
     return {"images": shown, "deviations": deviations}
 
 

@@ -21,9 +21,9 @@ class Spread:
 
     def add(self, values: Tensor) -> None:
         """Takes another batch (N, channels, ...) into account."""
-        rows = values.double().cpu().transpose(0, 1).flatten(1)  # (channels, values of each)
-        rows = rows if self.of_channels else rows.reshape(1, -1)
-        variance, mean = torch.var_mean(rows, dim=1, correction=0)
+        rows = values.double()
+        rows = rows.transpose(0, 1).flatten(1) if self.of_channels else rows.reshape(1, -1)
+        variance, mean = (each.cpu() for each in torch.var_mean(rows, dim=1, correction=0))
         count, before = rows.shape[1], self.count
         self.count = before + count
         apart = mean - self.mean
