@@ -210,6 +210,9 @@ def test_no_file_of_others_is_overwritten(here: Path, cli: Callable, tmp_path: P
     for _ in range(2):
         assert cli(*given, "-o", out).code == 0  # its own may be
     assert cli(*given, "-o", tmp_path / "a.pt").code == 2
+    (tmp_path / "folder.safetensors").mkdir()
+    code, _, err = cli(*given, "-o", tmp_path / "folder.safetensors")
+    assert code == 2 and "folder.safetensors: error[file]: cannot be written" in err
     code, _, err = cli("weights", "deepen", "nowhere", "--to", "a14", "-o", out)
     assert code == 2 and "there is no such file" in err
 

@@ -127,7 +127,7 @@ def _difference(shallow: Entry, deep: Entry) -> str:
     for key in sorted(one.keys() | other.keys()):
         if key not in MAY_DIFFER and one.get(key) != other.get(key):
             return f"its {key} is {other.get(key)}, not {one.get(key)}"
-    if deep.spec.shortcut == "none" and deep.spec.block == "bottleneck":
+    if other.get("shortcut") == "none" and other.get("block") == "bottleneck":
         return "a plain bottleneck has fewer channels inside than it would have to pass on"
     fewer = [stage.blocks for stage in expand(shallow.spec).stages]
     more = [stage.blocks for stage in expand(deep.spec).stages]

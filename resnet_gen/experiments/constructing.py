@@ -15,7 +15,7 @@ from resnet_gen.errors import Failure, Problem
 from resnet_gen.export.building import build
 from resnet_gen.generate.apart import broken
 from resnet_gen.generate.loading import load
-from resnet_gen.network.expansion import EPS, Network, expand
+from resnet_gen.network.expansion import Network, expand
 from resnet_gen.network.layers import Layer, Operation
 from resnet_gen.read import library
 from resnet_gen.responses import recording
@@ -75,7 +75,11 @@ def _construct(code: Path, given: dict[str, Any]) -> dict[str, Any]:
         "transforms": json.dumps([told]),
         "constructed_from": entry.name,
     }
-    write_safetensors(Path(given["out"]), state, metadata)
+    try:
+        write_safetensors(Path(given["out"]), state, metadata)
+    except OSError as error:
+        message = f"cannot be written: {error.strerror or error}"
+        raise Failure(Problem("file", message, "", given["out"])) from None
     errors = [_error(before), _error(after)]
     counts = {"blocks": len(blocks), "images": sum(len(labels) for _, labels in shown)}
     return {**counts, "apart": apart, "largest": largest, "errors": errors}
@@ -103,24 +107,25 @@ def make_identity(state: State, block: Sequence[Layer], taken: Spread) -> None:
     is_plain = not any(layer.operation == Operation.ADDITION for layer in block)
     for kernel in kernels:
         if is_plain or ".downsample." in kernel.name:  # option C has a projection in each block
-            _pass_on(state, kernel.name, norms[kernel.name].name, taken)
+            _pass_on(state, kernel.name, norms[kernel.name], taken)
     if not is_plain:
         last = [norm.name for norm in norms.values() if ".downsample." not in norm.name][-1]
         state[f"{last}.weight"] = torch.zeros_like(state[f"{last}.weight"])
         state[f"{last}.bias"] = torch.zeros_like(state[f"{last}.bias"])
 
 
-def _pass_on(state: State, kernel: str, norm: str, taken: Spread) -> None:
+def _pass_on(state: State, kernel: str, norm: Layer, taken: Spread) -> None:
     """A kernel that passes each channel on, and a batch norm that undoes what it does to it."""
     weight = torch.zeros_like(state[f"{kernel}.weight"])
     channel, middle = torch.arange(weight.shape[0]), weight.shape[2] // 2
     weight[channel, channel, middle, middle] = 1
     mean, variance = taken.mean.float(), taken.variance.float()
+    arguments: dict[str, Any] = dict(norm.arguments)
     state[f"{kernel}.weight"] = weight
-    state[f"{norm}.running_mean"] = mean
-    state[f"{norm}.running_var"] = variance
-    state[f"{norm}.weight"] = (variance.double() + EPS).sqrt().float()
-    state[f"{norm}.bias"] = mean.clone()  # safetensors writes no memory twice
+    state[f"{norm.name}.running_mean"] = mean
+    state[f"{norm.name}.running_var"] = variance
+    state[f"{norm.name}.weight"] = (variance.double() + arguments["eps"]).sqrt().float()
+    state[f"{norm.name}.bias"] = mean.clone()  # safetensors writes no memory twice
 
 
 def _is_exact(network: Network, blocks: Sequence[str]) -> bool:
