@@ -178,6 +178,15 @@ def test_the_figure_has_the_layers_in_order_and_sorted() -> None:
     assert original.get_ylim()[0] == 0 and original.get_ylim()[1] > 10
 
 
+def test_a_network_that_dwarfs_the_others_leaves_them_room() -> None:
+    found = [made_up("small", 0, 1.0), made_up("plain8", 0, 1_000.0), made_up("a", 1, 1.0)]
+    for axes in drawing.draw(found).axes:
+        low, high = axes.get_ylim()
+        assert axes.get_yscale() == "log" and 0.5 < low < 1 and high > 5_000
+    none = Responses("zero", Path("zero"), LAYERS, (0.0,) * 7)
+    assert drawing.draw([none]).axes[0].get_ylim() == (0, 1)
+
+
 def test_seeds_are_drawn_as_their_mean_in_a_band() -> None:
     found = [made_up("small", seed, 1.0) for seed in (0, 1, 3)]
     values = numpy.array([each.deviations for each in found])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 import matplotlib
@@ -29,6 +29,7 @@ from resnet_gen.responses.table import Responses
 MADE_BY = "resnet-gen responses"
 RESIDUAL: dict[str, Any] = {"linewidth": 1.5}
 PLAIN: dict[str, Any] = {"linewidth": 1.3, "linestyle": (0, (3, 1.3))}
+DWARFING = 20  # times the median: such are plain networks whose training has hardly begun
 FEW = 24  # layers up to which each has a dot of its own
 
 
@@ -66,8 +67,8 @@ def draw(responses: Sequence[Responses], title: str = "", *, mean: bool = False)
         for axes, order in ((original, "in their order"), (descending, "sorted by size")):
             axes.set(xlabel=f"3×3 layers, {order}", ylabel="standard deviation")
             axes.tick_params(labelbottom=True)
-        top = max(max(run) for curve in curves for run in curve.runs)
-        original.set(xlim=(0.5, longest + 0.5), ylim=(0, 1.06 * top or 1))
+        original.set_xlim(0.5, longest + 0.5)
+        _scale(original, [value for curve in curves for run in curve.runs for value in run])
         original.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
         original.set_title(title).set_parse_math(False)
         legend = original.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False)
@@ -115,6 +116,15 @@ def _draw(axes: Axes, curve: _Curve, runs: Sequence[Sequence[float]], **look: An
         axes.fill_between(places, [*low], [*high], color=colour, alpha=0.18, linewidth=0)
     stroke = PLAIN if curve.plain else RESIDUAL
     axes.plot(places, [fmean(values) for values in by_place], label=curve.label, **stroke, **look)
+
+
+def _scale(axes: Axes, values: Sequence[float]) -> None:
+    """An axis from 0, as in the paper, or a logarithmic one where a few values dwarf the others."""
+    top, positive = max(values), [value for value in values if value > 0]
+    if positive and top > DWARFING * median(positive):
+        axes.set(yscale="log", ylim=(min(positive) / 1.3, 1.3 * top))
+    else:
+        axes.set_ylim(0, 1.06 * top or 1)
 
 
 def _each(responses: Sequence[Responses]) -> list[_Curve]:
