@@ -24,6 +24,7 @@ from resnet_gen.cli import (
     machine,
     paper,
     reports,
+    responses,
     specs,
     training,
     weights,
@@ -41,7 +42,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _group in (specs, code, draw, paper, training, experiments, reports, weights, export, machine):
+for _group in (
+    specs,
+    code,
+    draw,
+    paper,
+    training,
+    experiments,
+    reports,
+    responses,
+    weights,
+    export,
+    machine,
+):
     app.add_typer(_group.commands)
 
 

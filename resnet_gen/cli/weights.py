@@ -144,6 +144,53 @@ def export(
     print(out.as_posix())
 
 
+@_weights.command(
+    epilog=examples(
+        "weights deepen runs/resnet20 --to resnet56 -o deeper.safetensors",
+        "train resnet56 -- --data cifar10 --init deeper.safetensors",
+    )
+)
+def deepen(
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|CHECKPOINT", help="A trained network: a run's folder, or its weights."
+        ),
+    ],
+    to: Annotated[
+        str, typer.Option(metavar="NAME", help="The network that has more blocks, else the same.")
+    ],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="FILE", help="The .safetensors to write.")
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(help="The images, as a training script's --data. Default: those of the run."),
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="The folder that they are in. Default: the run's, or data.")
+    ] = None,
+) -> None:
+    """Construct a deeper network that computes what a trained one does (section 1).
+
+    Blocks are added that pass on what they are given: residual ones to the bit, plain ones to
+    rounding. Both networks are shown training images before anything is written.
+    """
+    _require_torch()
+    from resnet_gen import console
+    from resnet_gen.experiments.constructed import construct
+
+    made = construct(run, to, out, data=data, root=root)
+    same = "the same to the bit"
+    if not made.to_the_bit:
+        same = f"{made.apart:.1e} apart at most, where the largest is {made.largest:.3g}"
+    console.note(
+        f"{made.deeper}: {made.shallower} and {made.blocks} blocks that pass on what they are "
+        f"given; for {made.images:,} training images the scores are {same}"
+    )
+    print(out.as_posix())
+
+
 @_weights.command(epilog=examples("weights layouts", "weights layouts keras"))
 def layouts(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print its table.")] = None,

@@ -7,19 +7,13 @@ are asked for too, the network is built again and computed.
 from __future__ import annotations
 
 import importlib
-import json
-import os
-import signal
-import sys
-import traceback
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from resnet_gen import files
 from resnet_gen.compare.layer_json import fields_of
 from resnet_gen.errors import Failure, Problem
+from resnet_gen.generate.apart import broken
 from resnet_gen.generate.loading import load
 
 WITHOUT_NUMBERS = (
@@ -29,17 +23,6 @@ WITHOUT_NUMBERS = (
 
 INSTALL = "pip install 'resnet-gen[train]'"
 MADE_UP = "`diff` runs the main() and train() of this file with made-up images, errors and network"
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Writes the document, and ends this process without waiting for what the file started."""
-    path, request, result, time_limit = arguments
-    if hasattr(signal, "alarm"):  # holds even if the process that waits for this one has gone
-        signal.alarm(int(time_limit))
-    document = record_file(Path(path), json.loads(Path(request).read_text(encoding="utf-8")))
-    files.write(Path(result), json.dumps(document))
-    sys.stdout.flush()
-    os._exit(0)
 
 
 def record_file(path: Path, given: dict[str, Any]) -> dict[str, Any]:
@@ -105,18 +88,5 @@ def _examined(path: Path, given: dict[str, Any]) -> dict[str, Any]:
 
 def _broken(path: Path, error: BaseException) -> Problem:
     """Where in the file the error arose, and why where that is not the file's own fault."""
-    message = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-    frames = traceback.extract_tb(error.__traceback__)
-    own = path.resolve()
-    lines = [f.lineno or 0 for f in frames if Path(f.filename).resolve() == own]
-    line, column = lines[-1] if lines else 0, 0
-    if isinstance(error, SyntaxError) and Path(error.filename or "").resolve() == own:
-        line, column, message = error.lineno or 0, error.offset or 0, f"no Python: {error.msg}"
-    text = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    excerpt = text[line - 1] if 0 < line <= len(text) else ""
-    indent = len(excerpt) - len(excerpt.lstrip())
-    width = len(excerpt.strip()) if not column else 1
-    column = column or (indent + 1 if line else 0)
-    hint = WITHOUT_NUMBERS if "meta" in message.lower() else ""
-    hint = MADE_UP if path.name == "train.py" else hint
-    return Problem("code", message, hint, path.as_posix(), line, column, width, excerpt)
+    hint = WITHOUT_NUMBERS if "meta" in str(error).lower() else ""
+    return broken(path, error, MADE_UP if path.name == "train.py" else hint)

@@ -69,33 +69,42 @@ def draw(runs: Sequence[Run], title: str = "") -> Figure:
     return figure
 
 
-def save(figure: Figure, out: Path) -> list[Path]:
+def save(figure: Figure, out: Path, made_by: str = MADE_BY) -> list[Path]:
     """Writes PATH.svg and PATH.png, at 200 dots an inch, and returns their paths.
 
     Raises:
-        Failure: another suffix, a file that this command did not make, or a folder that cannot
-            be written (exit code 2).
+        Failure: as `places` does, or of a folder that cannot be written (exit code 2).
     """
-    if out.name in ("", "..") or out.suffix.lower() not in ("", ".svg", ".png"):
-        hint = "such as curves.svg; .svg and .png are both written"
-        raise Failure(Problem("out", "is no name for a plot", hint, out.as_posix()))
-    stem = out.with_suffix("").as_posix()
+    paths = places(out, made_by)
     with style.context(["default", STYLE]), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")  # to be told, such as of a letter that the font lacks
-        contents = {Path(f"{stem}.{kind}"): _render(figure, kind) for kind in ("svg", "png")}
+        contents = {path: _render(figure, path.suffix[1:], made_by) for path in paths}
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         console.note(f"note: {message}")
-    for path in contents:
-        if path.is_file() and MADE_BY.encode() not in path.read_bytes():
-            message = f"the file that is there was not made by `{MADE_BY}`"
-            raise Failure(Problem("file", message, "name another with --out", path.as_posix()))
     for path, content in contents.items():
         try:
             files.write(path, content)
         except OSError as error:
             message = f"cannot be written: {error.strerror}"
             raise Failure(Problem("file", message, "", path.as_posix())) from None
-    return list(contents)
+    return paths
+
+
+def places(out: Path, made_by: str = MADE_BY) -> list[Path]:
+    """PATH.svg and PATH.png, where a figure of the command `made_by` may be written.
+
+    Raises:
+        Failure: another suffix, or a file that this command did not make (exit code 2).
+    """
+    if out.name in ("", "..") or out.suffix.lower() not in ("", ".svg", ".png"):
+        hint = "such as curves.svg; .svg and .png are both written"
+        raise Failure(Problem("out", "is no name for a plot", hint, out.as_posix()))
+    paths = [Path(f"{out.with_suffix('').as_posix()}.{kind}") for kind in ("svg", "png")]
+    for path in paths:
+        if path.is_file() and made_by.encode() not in path.read_bytes():
+            message = f"the file that is there was not made by `{made_by}`"
+            raise Failure(Problem("file", message, "name another with --out", path.as_posix()))
+    return paths
 
 
 def _draw_errors(axes: Axes, runs: Sequence[Run], colours: Sequence[str]) -> None:
@@ -150,8 +159,8 @@ def _draw_rates(axes: Axes, runs: Sequence[Run], colours: Sequence[str]) -> None
         axes.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
 
 
-def _render(figure: Figure, kind: str) -> bytes:
-    metadata = {"svg": {"Creator": MADE_BY, "Date": None}, "png": {"Software": MADE_BY}}[kind]
+def _render(figure: Figure, kind: str, made_by: str) -> bytes:
+    metadata = {"svg": {"Creator": made_by, "Date": None}, "png": {"Software": made_by}}[kind]
     file = io.BytesIO()
     figure.savefig(file, format=kind, dpi=200, metadata=metadata, bbox_inches="tight")
     return file.getvalue()

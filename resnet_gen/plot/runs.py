@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from resnet_gen import console
 from resnet_gen.errors import Failure, Problem, quoted
@@ -34,6 +34,20 @@ class Run(NamedTuple):
     rate: Curve
 
 
+class Named(Protocol):
+    """Something of a network, that was found in a place."""
+
+    @property
+    def path(self) -> Path:
+        """The folder of a run, or a file."""
+        ...
+
+    @property
+    def network(self) -> str:
+        """The network's name."""
+        ...
+
+
 def read(paths: Iterable[Path]) -> list[Run]:
     """The runs, each once. A last line that a killed run left unfinished is skipped with a note.
 
@@ -53,7 +67,7 @@ def read(paths: Iterable[Path]) -> list[Run]:
     return list(runs.values())
 
 
-def names(runs: Sequence[Run]) -> list[str]:
+def names(runs: Sequence[Named]) -> list[str]:
     """The networks' names, each with as much of its path as tells it from the others."""
     found = []
     for run in runs:
