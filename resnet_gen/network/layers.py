@@ -13,7 +13,7 @@ from enum import StrEnum
 
 
 class Operation(StrEnum):
-    """The operations that the paper's networks are made of, in its words."""
+    """The operations that the paper's networks and VGG are made of, in the field's words."""
 
     CONVOLUTION = "convolution"
     BATCH_NORM = "batch norm"
@@ -22,7 +22,9 @@ class Operation(StrEnum):
     SUBSAMPLE = "subsample"
     ZERO_PAD = "zero pad"
     MAX_POOL = "max pool"
-    AVERAGE_POOL = "average pool"
+    AVERAGE_POOL = "average pool"  # of whole maps
+    ADAPTIVE_POOL = "adaptive average pool"  # to a size, whatever the maps'
+    DROPOUT = "dropout"
     FULLY_CONNECTED = "fully connected"
 
 

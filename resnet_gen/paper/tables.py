@@ -13,6 +13,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from resnet_gen.errors import Failure, Problem, did_you_mean
+from resnet_gen.paper.vgg import Vgg
 from resnet_gen.read.folders import table_files
 from resnet_gen.read.network_spec import (
     Block,
@@ -276,8 +277,8 @@ class Training(_Table):
     cifar: CifarTraining
 
 
-Model = TypeVar("Model", bound=_Table)
-FILES: dict[str, type[_Table]] = {
+Model = TypeVar("Model", bound=BaseModel)
+FILES: dict[str, type[BaseModel]] = {
     "table1": Table1,
     "table2": Table2,
     "table3": Errors,
@@ -286,6 +287,7 @@ FILES: dict[str, type[_Table]] = {
     "table6": Table6,
     "section3": Section3,
     "section4-2": Section42,
+    "vgg": Vgg,
     "training": Training,
     "notes": Notes,
 }
