@@ -37,7 +37,7 @@ def distance(found: Tensor | None, expected: Tensor | None, scale: float = 0.0) 
     if found is None or expected is None or found.shape != expected.shape:
         return 0.0 if found is expected else inf
     largest = max(expected.abs().max().item() if expected.numel() else 0.0, scale, 1e-300)
-    off = (found.detach().to(expected.dtype) - expected.detach()).abs()
+    off = (found.detach().to(expected.dtype) - expected.detach()).abs_()
     worst = off.max().item() if off.numel() else 0.0
     return inf if isnan(worst) else worst / largest
 

@@ -121,13 +121,13 @@ def _adaptive_pool(
     layer: Layer, inputs: Sequence[Tensor], _: Weights, __: Any, ___: Mode
 ) -> Tensor:
     (x,) = inputs
-    means = _part_means(x.shape[2], layer.output_size).to(x)
+    means = _part_means(x.shape[2], layer.output_size).to(x.dtype)
     return torch.einsum("or,ncrs,ps->ncop", means, x, means)
 
 
 def _part_means(size: int, parts: int) -> Tensor:
     """The matrix that makes so many means of `size` values, each of the values that it touches."""
-    means = torch.zeros(parts, size)
+    means = torch.zeros(parts, size, dtype=torch.float64)
     for part in range(parts):
         first, end = part * size // parts, -(-(part + 1) * size // parts)
         means[part, first:end] = 1 / (end - first)

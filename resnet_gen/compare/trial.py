@@ -47,7 +47,7 @@ class Trial:
             for name, shape in shapes(layer).items():
                 drawn = torch.rand(shape, dtype=dtype, generator=generator)
                 if len(shape) > 1:
-                    drawn = (drawn - 0.5) * (24 / drawn[0].numel()) ** 0.5
+                    drawn.sub_(0.5).mul_((24 / drawn[0].numel()) ** 0.5)
                 else:
                     drawn += -0.5 if name in ("bias", "running_mean") else 0.5
                 weights[f"{layer.name}.{name}"] = drawn
