@@ -139,8 +139,9 @@ class Layout(_Table):
         "config: its config.json says; recorded: the file names one of our networks; "
         "none: it has no bottlenecks."
     )
-    pooling: Literal["padded", "ceil", "recorded"] = Field(
-        "padded", description="Its max pooling: padded, or not padded and rounded up."
+    pooling: Literal["padded", "ceil", "recorded", "none"] = Field(
+        "padded",
+        description="Its 3×3 max pooling: padded, or not padded and rounded up; none: it has none.",
     )
     zero_padding: Literal["after", "both"] | None = Field(
         None, description="Where its option A has its zeros."
