@@ -58,6 +58,8 @@ def test_another_number_of_classes(theirs: dict, cli: Callable) -> None:
     assert done.code == 2 and "7 classes, not 5" in done.err and "--new-head" in done.err
     assert cli("weights", "import", FILE, "--to", "narrow", "-o", OURS, "--new-head").code == 0
     assert theirs.keys() - load_file(OURS).keys() == {"classifier.6.weight", "classifier.6.bias"}
+    with safe_open(OURS, "pt") as file:
+        assert "new_head: classifier.6 was left out" in file.metadata()["transforms"]
 
 
 def test_channels_in_the_opposite_order(theirs: dict, cli: Callable) -> None:

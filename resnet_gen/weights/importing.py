@@ -97,7 +97,7 @@ def from_source(
     _require_shapes(path, tensors, spec, new_head=new_head)
     told = _transform(source, found, known, entry, tensors)
     if new_head:
-        told.append("new_head: the last layer was left out")
+        told.append(f"new_head: {target.head_of(spec)} was left out")
     if wrong := transforms.faults(tensors):
         raise refused(path, f"no weights of a trained network: {listed(wrong)}")
     classes = known.classes if known.classes and not new_head else None
@@ -172,7 +172,7 @@ def _require_shapes(
     ]
     if wrong:
         of_head = any(head in wrong[0] for head in target.HEADS)
-        hint = "--new-head leaves out the last layer" if of_head else ""
+        hint = f"--new-head leaves out {target.head_of(spec)}" if of_head else ""
         raise refused(path, f"it is not {spec.name}: {listed(wrong)}", hint)
 
 

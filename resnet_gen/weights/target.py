@@ -41,6 +41,11 @@ def is_head(name: str) -> bool:
     return name.startswith(HEADS)
 
 
+def head_of(spec: NetworkSpec) -> str:
+    """The name of the last layer: fc, or VGG's classifier.6."""
+    return expand(spec).layers[-1].name
+
+
 def pads_after(spec: NetworkSpec) -> bool:
     """Whether its shortcuts have zero channels, after the others."""
     return isinstance(spec, ResidualSpec) and (spec.shortcut, spec.zero_padding) == ("A", "after")
