@@ -20,7 +20,7 @@ from resnet_gen.compare.matching import match
 from resnet_gen.compare.numbers import Finding, Quantity
 from resnet_gen.compare.trial import Code, Results, Trial
 from resnet_gen.network.initialisation import Distribution
-from resnet_gen.network.layers import Layer, Operation
+from resnet_gen.network.layers import Layer, has_dropout
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}  # of the largest value of a tensor
 NUDGE = {torch.float64: 1e-14, torch.float32: 1e-6}  # of the images: what rounding may do
@@ -239,9 +239,8 @@ class _Comparison:
         return Finding(Quantity.REPEATABLE, "the same scores", said, same, why)
 
     def _dropouts_left_out(self) -> str:
-        if not any(layer.operation == Operation.DROPOUT for layer in self.trial.layers):
-            return ""
-        return "dropout, whose masks are random, is left out of all numbers"
+        left_out = "dropout, whose masks are random, is left out of all numbers"
+        return left_out if has_dropout(self.trial.layers) else ""
 
 
 def _distances(found: Results, expected: Results) -> dict[Quantity, dict[str, float]]:

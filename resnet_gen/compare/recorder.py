@@ -72,22 +72,24 @@ def _in_both(training: Layer, evaluation: Layer | None) -> Layer:
     return replace(training, arguments=(*training.arguments, ("evaluation", change)))
 
 
-def follow(model: nn.Module, images: Tensor, watch: Watch) -> None:
+def follow(model: nn.Module, images: Tensor, watch: Watch, *, without_dropout: bool) -> None:
     """Runs `model` on real images, and shows `watch` each layer as soon as it has run.
 
-    Dropout drops nothing. Tensors may be overwritten later, by ReLUs in place.
+    Tensors may be overwritten later, by ReLUs in place.
     """
-    _run(model, images, watch)
+    _run(model, images, watch, without_dropout=without_dropout)
 
 
-def _run(model: nn.Module, images: Tensor, watch: Watch | None = None) -> list[Layer]:
+def _run(
+    model: nn.Module, images: Tensor, watch: Watch | None = None, *, without_dropout: bool = False
+) -> list[Layer]:
     recorder = _Recorder(model, images, watch)
     hooks = []
     for name, module in model.named_modules():
         hooks.append(module.register_forward_pre_hook(lambda *_, n=name: recorder.path.append(n)))
         hooks.append(module.register_forward_hook(lambda *_: recorder.leave(), always_call=True))
     try:
-        with recorder, DropoutsShown(left_out=watch is not None):
+        with recorder, DropoutsShown(left_out=without_dropout):
             scores = model(images)
     finally:
         for hook in hooks:

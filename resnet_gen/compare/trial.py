@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from resnet_gen.compare.dropout import DropoutsShown
 from resnet_gen.compare.reference import Mode, interpret, shapes
-from resnet_gen.network.layers import Layer
+from resnet_gen.network.layers import Layer, has_dropout
 
 VALUES = 8  # that a batch norm normalises, at least: of two values there are only signs left
 
@@ -102,7 +102,8 @@ class Trial:
 class Code:
     """The generated network; `names` has its weights' names by those of the layer list.
 
-    Its dropout drops nothing here, as that of the layer list.
+    Where the layer list has dropout, neither side drops anything; of a list without any, dropout in
+    the code is a difference.
     """
 
     model: nn.Module
@@ -119,7 +120,7 @@ class Code:
         """The scores for the trial's images and weights, without gradients."""
         self.give(trial)
         torch.manual_seed(seed)
-        with torch.no_grad(), DropoutsShown(left_out=True):
+        with torch.no_grad(), DropoutsShown(left_out=has_dropout(trial.layers)):
             scores: Tensor = self.model.train(training)(trial.images.clone())
         return scores
 
@@ -135,7 +136,7 @@ class Code:
         images = trial.images.clone().requires_grad_()
         given = images * 1  # which code may overwrite, as it may not a leaf
         torch.manual_seed(0)
-        with DropoutsShown(left_out=True):
+        with DropoutsShown(left_out=has_dropout(trial.layers)):
             outputs: Tensor = self.model.train(training)(given)
         unchanged = torch.equal(given, trial.images)
         if outputs.shape == trial.cotangent.shape and outputs.requires_grad:

@@ -123,6 +123,11 @@ def total(layers: Sequence[Layer], what: str) -> int:
     return sum(getattr(layer, what) for layer in layers)
 
 
+def has_dropout(layers: Sequence[Layer]) -> bool:
+    """Whether training draws random numbers."""
+    return any(layer.operation == Operation.DROPOUT for layer in layers)
+
+
 def depth(layers: Sequence[Layer]) -> int:
     """The number of weighted layers: convolutions of the main path, and fully-connected ones."""
     return sum(
