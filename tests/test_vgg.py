@@ -142,9 +142,9 @@ def test_vgg19_is_the_left_column_of_figure_3(cli: Callable) -> None:
     code, out, _ = cli("diff", "vgg19", "--json")
     rows = {row["what"]: row for row in json.loads(out)["rows"]}
     for number, (size, width, layers) in enumerate([*FIGURE_3, ("14", "512", "4")], start=1):
-        left = [rows[f"stage {number} {w}"]["left"] for w in ("output size", "width", "layers")]
+        left = [rows[f"conv{number} {w}"]["left"] for w in ("output size", "width", "layers")]
         assert left == [size, width, layers]
-        assert rows[f"pool {number} stride"]["left"] == "/2"
+        assert rows[f"pool{number} stride"]["left"] == "/2"
     assert rows["head"]["left"] == "fc 4096, fc 4096, fc 1000"
     assert rows["multiply-adds"]["verdict"] == "rounds"
     assert {row["verdict"] for row in rows.values()} == {"equal", "rounds"} and code == 0

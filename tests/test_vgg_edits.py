@@ -47,8 +47,8 @@ EDITS = {
         *("nn.MaxPool2d(2)", "nn.MaxPool2d(2, ceil_mode=True)"),
         "layers.features.max_pool1",
     ),
-    "another stage": ("32, convolutions=2", "32, convolutions=3", "stage_5.layers"),
-    "another width": ("stage(4, 8,|stage(8, 16", "stage(4, 9,|stage(9, 16", "stage_2.width"),
+    "another stage": ("32, convolutions=2", "32, convolutions=3", "conv5.layers"),
+    "another width": ("stage(4, 8,|stage(8, 16", "stage(4, 9,|stage(9, 16", "conv2.width"),
     "largest of each part": (
         *("nn.AdaptiveAvgPool2d(7)", "nn.AdaptiveMaxPool2d(7)"),
         "layers.adaptive_average_pool1",

@@ -65,11 +65,11 @@ def _vgg(layers: Sequence[Layer]) -> dict[Key, str]:
     for k in range(max(5, len(found))):
         stage = found[k] if k < len(found) else []
         pool = pools[k] if k < len(pools) else None
-        figures |= _convolutions(f"stage {k + 1}", stage)
-        figures[Key(Figure.STRIDE, f"pool {k + 1}")] = str(pool.stride) if pool else MISSING
+        figures |= _convolutions(f"conv{k + 1}", stage)
+        figures[Key(Figure.STRIDE, f"pool{k + 1}")] = str(pool.stride) if pool else MISSING
     last = square(pools[-1].output_size) if pools else MISSING
     head = [la for la in layers if la.operation == Operation.FULLY_CONNECTED]
-    figures[Key(Figure.OUTPUT_SIZE, f"pool {max(5, len(pools))}")] = last
+    figures[Key(Figure.OUTPUT_SIZE, f"pool{max(5, len(pools))}")] = last
     figures[Key(Figure.HEAD)] = ", ".join(f"fc {la.out_channels}" for la in head) or MISSING
     return figures | _counts(layers)
 

@@ -136,7 +136,7 @@ def _figure3(figure: Figure3Vgg) -> tuple[dict[Key, str], dict[Key, str]]:
     means: dict[Key, str] = {}
     for number, stage in enumerate(figure.stages, start=1):
         kernel, width = stage.convolution.split(" conv, ")
-        place, pool = f"stage {number}", f"pool {number}"
+        place, pool = f"conv{number}", f"pool{number}"
         shown |= {
             Key(Figure.OUTPUT_SIZE, place): stage.output_size,
             Key(Figure.KERNEL, place): kernel,
@@ -146,7 +146,7 @@ def _figure3(figure: Figure3Vgg) -> tuple[dict[Key, str], dict[Key, str]]:
         }
         means[Key(Figure.OUTPUT_SIZE, place)] = f"{stage.output_size}×{stage.output_size}"
         means[Key(Figure.STRIDE, pool)] = figure.pool.removeprefix("/")
-    last = Key(Figure.OUTPUT_SIZE, f"pool {len(figure.stages)}")
+    last = Key(Figure.OUTPUT_SIZE, f"pool{len(figure.stages)}")
     shown[last] = figure.last_output_size
     means[last] = f"{figure.last_output_size}×{figure.last_output_size}"
     shown[Key(Figure.HEAD)] = ", ".join(figure.head)
