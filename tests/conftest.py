@@ -31,6 +31,8 @@ NAMES = sorted(
     if path.parent.name in ("cifar", "imagenet")
 )
 READING = Namespace(workers=0, skip_bad_images=False, device=torch.device("cpu"))
+VGG = [name for name in NAMES if name.startswith("vgg")]
+BLOCKS = [name for name in NAMES if name not in VGG]  # networks of blocks, which have a train.py
 CIFAR = [name for name in NAMES if (ROOT / "specs/cifar" / f"{name}.yaml").is_file()]
 
 

@@ -92,26 +92,34 @@ def recipes(draw: Any, design: str) -> Written:
 
 @st.composite
 def specs(draw: Any, bases: dict[str, Written], depth: int = 3) -> Written:
-    """A valid spec of either design: every key, small where its size costs time.
+    """A valid spec of any design: every key, small where its size costs time.
 
     `bases` are the recipes that it may name; `depth` is the most blocks of a stage.
     """
     design = draw(st.sampled_from(sorted(DESIGNS)))
     name = draw(NETWORK_NAMES.filter(_usable))
-    shortcut = draw(st.sampled_from(["none", "A", "B", "C"]))
-    written: Written = {"name": name, "design": design, "shortcut": shortcut}
+    written: Written = {"name": name, "design": design}
     optional: dict[str, SearchStrategy[Any]] = {
         "classes": st.integers(1, 30) | st.just(100_000),
         "width": st.integers(1, 24) | st.sampled_from([16, 64]),
         "image_channels": st.integers(1, 5) | st.just(1024),
         "initialisation": st.sampled_from(["fan_out", "fan_in"]),
-        "zero_padding": st.sampled_from(["after", "both"] if shortcut == "A" else ["after"]),
-        "zero_gamma": st.just(False) if shortcut == "none" else st.booleans(),
     }
+    if design == "vgg":
+        blocks = draw(st.lists(st.integers(1, depth), min_size=5, max_size=5))
+        written |= {"blocks": blocks, "depth": 3 + sum(blocks)}
+        optional["hidden"] = st.integers(1, 64)
+        optional["dropout"] = FRACTIONS
+        optional["image_size"] = st.integers(32, 300) | st.just(4096)
+    else:
+        shortcut = written["shortcut"] = draw(st.sampled_from(["none", "A", "B", "C"]))
+        pads = ["after", "both"] if shortcut == "A" else ["after"]
+        optional["zero_padding"] = st.sampled_from(pads)
+        optional["zero_gamma"] = st.just(False) if shortcut == "none" else st.booleans()
     if design == "cifar":
         written["depth"] = 6 * draw(st.integers(1, depth)) + 2
         optional["image_size"] = st.integers(8, 64) | st.just(1024)
-    else:
+    elif design == "imagenet":
         block = draw(st.sampled_from(["basic", "bottleneck"]))
         blocks = draw(st.lists(st.integers(1, depth), min_size=4, max_size=4))
         layers = {"basic": 2, "bottleneck": 3}[block]
@@ -121,10 +129,11 @@ def specs(draw: Any, bases: dict[str, Written], depth: int = 3) -> Written:
         optional["image_size"] = st.integers(32, 300) | st.just(4096)
         optional["pooling"] = st.sampled_from(["padded", "ceil"])
     mine = [name for name, recipe in bases.items() if recipe["design"] == design]
-    base = st.sampled_from(mine)
-    optional["training"] = base | base.flatmap(
-        lambda name: changes(design, bases[name]).map(lambda more: {"recipe": name, **more})
-    )
+    if mine:
+        base = st.sampled_from(mine)
+        optional["training"] = base | base.flatmap(
+            lambda name: changes(design, bases[name]).map(lambda more: {"recipe": name, **more})
+        )
     chosen = draw(st.lists(st.sampled_from(sorted(optional)), unique=True))
     written |= {key: draw(optional[key]) for key in chosen}
     keys = draw(st.permutations(list(written)))
@@ -163,7 +172,7 @@ def covers_the_schema() -> bool:
     """Whether no key was added to specs or recipes that the strategies above do not know."""
     known = {"name", "design", "shortcut", "classes", "width", "image_channels", "initialisation"}
     known |= {"zero_padding", "zero_gamma", "depth", "image_size", "block", "blocks", "stride_in"}
-    known |= {"pooling", "training"}
+    known |= {"pooling", "training", "hidden", "dropout"}
     of_recipes = {"name", "design", "iterations", "batch_size", "learning_rate", "momentum"}
     of_recipes |= {"weight_decay", "flip", "padding", "validation", "warmup", "shorter_side"}
     of_recipes |= {"colour", "drops", "patience"}

@@ -13,14 +13,14 @@ import pytest
 import torch
 import torchvision.transforms.functional as T
 
-from conftest import CIFAR, NAMES, folder, generate_tiny
+from conftest import BLOCKS, CIFAR, folder, generate_tiny
 from resnet_gen.generate.loading import load, load_folder
 from resnet_gen.read import library, recipes
 from resnet_gen.read.network_spec import class_name
 from test_imagenet_images import batch
 from tiny_runs import reading, runner
 
-IMAGENET = [name for name in NAMES if name not in CIFAR]
+IMAGENET = [name for name in BLOCKS if name not in CIFAR]
 
 
 @pytest.fixture(scope="module")

@@ -43,6 +43,12 @@ CIFAR = {
     1202: ((19_421_274, 2_829_238_912), (19_424_026, 2_829_501_056), (20_538_714, 2_986_263_168)),
 }
 
+# parameters and multiply-adds
+VGG_COUNTS = {
+    "vgg16": (138_357_544, 15_470_264_320),
+    "vgg19": (143_667_240, 19_632_062_464),
+}
+
 
 def imagenet(
     depth: int, shortcut: str, stride_in: str | None = None, **more: object

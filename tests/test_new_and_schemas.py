@@ -37,7 +37,7 @@ def test_new_takes_what_a_spec_has(cli: Callable, project: Path) -> None:
     ("more", "words"),
     [
         (("--pooling", "ceil"), "`pooling` is not a key of a cifar network|--design imagenet"),
-        (("--blocks", "3,3,3"), "--block and --blocks are for --design imagenet"),
+        (("--blocks", "3,3,3"), "--block and --blocks are not for --design cifar"),
         (("--width", "0"), "0 is too small"),
         (("--shortcut", "A # B"), '"A # B" is not one of'),
         (("--training", "cifar-papr"), "did you mean `cifar-paper`?"),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from conftest import NAMES, folder, generate_tiny, spec_of
+from conftest import BLOCKS, folder, generate_tiny, spec_of
 from one_network import write_spec
 from recipe_edits import CIFAR
 from resnet_gen.compare.recipe import asking, planted, rows, words
@@ -85,7 +85,7 @@ def test_the_sections_are_transcribed() -> None:
     }
     assert training.section("imagenet").crop == "224×224"
     assert training.section("cifar").crop == "32×32"
-    assert [name for name in NAMES if training.is_warmed_up(spec_of(name).spec)] == ["resnet110"]
+    assert [name for name in BLOCKS if training.is_warmed_up(spec_of(name).spec)] == ["resnet110"]
 
 
 # ---- Recipes that are not the paper's ------------------------------------------------------------

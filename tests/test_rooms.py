@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from conftest import NAMES, folder, network_class
+from conftest import BLOCKS, folder, network_class
 from resnet_gen.generate.loading import load, load_folder
 from training import DIGITS, command, environment, files, main
 
@@ -47,7 +47,7 @@ def imports(path: Path) -> set[str]:
     return found - set(sys.stdlib_module_names)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BLOCKS)
 def test_imports_go_one_way(name: str) -> None:
     paths = {path.stem: path for path in folder(name).glob("*.py")}
     train = imports(paths.pop("train"))
@@ -104,7 +104,7 @@ def recipe(path: Path) -> dict[str, str]:
 NOT_COMPARED = {"BATCH_SIZE", "TEST_SIDES"}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BLOCKS)
 def test_a_resumed_run_has_every_constant_of_its_recipe(name: str) -> None:
     same = load(folder(name) / "train.py").SAME_ON_RESUME
     assert len(set(same)) == len(same)

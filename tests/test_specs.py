@@ -34,6 +34,9 @@ DESIGN_3 += [f"resnet{depth}_{kind}" for depth in (50, 101, 152) for kind in ("b
 DESIGN_3 += [f"resnet{depth}" for depth in (20, 32, 44, 56, 110, 1202)]
 
 
+DESIGN_3 += ["vgg16", "vgg19"]
+
+
 def test_all_networks_are_there_short_and_named_after_their_files() -> None:
     assert sorted(DESIGN_3) == NAMES
     for entry in library.all_networks():

@@ -17,6 +17,7 @@ commands = typer.Typer()
     epilog=examples(
         "new resnet26 --design cifar --depth 26",
         "new wide18 --design imagenet --depth 18 --blocks 2,2,2,2 --width 128",
+        "new vgg13 --design vgg --depth 13",
     )
 )
 def new(
@@ -27,7 +28,10 @@ def new(
         ),
     ],
     design: Annotated[
-        str, typer.Option(help="The paper's design: cifar (section 4.2) or imagenet (Table 1).")
+        str,
+        typer.Option(
+            help="The design: cifar (section 4.2), imagenet (Table 1) or vgg (Figure 3, left)."
+        ),
     ],
     depth: Annotated[
         int, typer.Option(help="The number of weighted layers, which is 6n+2 for cifar.")
@@ -39,7 +43,11 @@ def new(
         str | None, typer.Option(help="For imagenet, the kind of block: basic or bottleneck.")
     ] = None,
     blocks: Annotated[
-        str | None, typer.Option(help="For imagenet, the blocks of each stage, such as 3,4,6,3.")
+        str | None,
+        typer.Option(
+            help="For imagenet, the blocks of each stage, such as 3,4,6,3; for vgg, its "
+            "convolutions, such as 2,2,3,3,3."
+        ),
     ] = None,
     stride_in: Annotated[
         str | None, typer.Option(help="The layer of a bottleneck that strides: conv1x1 or conv3x3.")
@@ -64,16 +72,25 @@ def new(
         bool,
         typer.Option("--zero-gamma", help="Let the last batch norm of each block start at zero."),
     ] = False,
+    hidden: Annotated[
+        int | None, typer.Option(help="For vgg, the units of the first two fully-connected layers.")
+    ] = None,
+    dropout: Annotated[
+        float | None,
+        typer.Option(help="For vgg, the probability that training drops one of those units."),
+    ] = None,
     training: Annotated[
         str | None, typer.Option(help="The name of the recipe that trains the network.")
     ] = None,
 ) -> None:
     """Write a new network's spec.
 
-    It goes to specs/DESIGN/NAME.yaml, with a comment at each line. What is not given is the
-    paper's. For imagenet, blocks are those of Table 1's column of the same depth.
+    It goes to specs/cifar or specs/imagenet, with a comment at each line. What is not given is the
+    paper's. For imagenet, blocks are those of Table 1's column of the same depth, and for vgg those
+    of Simonyan & Zisserman's.
     """
     from resnet_gen import files
+    from resnet_gen.read.network_spec import DESIGNS
     from resnet_gen.read.new_spec import new_spec
 
     choices = {
@@ -89,11 +106,13 @@ def new(
         "initialisation": initialisation,
         "zero_padding": zero_padding,
         "zero_gamma": zero_gamma or None,
+        "hidden": hidden,
+        "dropout": dropout,
         "training": training,
     }
     given = {key: value for key, value in choices.items() if value is not None}
     text = new_spec(name, design, depth, given)
-    path = Path("specs", design, f"{name}.yaml")
+    path = Path("specs", DESIGNS[design].family, f"{name}.yaml")
     try:
         files.write(path, text, replace=False)
     except FileExistsError:

@@ -20,7 +20,7 @@ from resnet_gen.compare.matching import match
 from resnet_gen.compare.numbers import Finding, Quantity
 from resnet_gen.compare.trial import Code, Results, Trial
 from resnet_gen.network.initialisation import Distribution
-from resnet_gen.network.layers import Layer
+from resnet_gen.network.layers import Layer, has_dropout
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}  # of the largest value of a tensor
 NUDGE = {torch.float64: 1e-14, torch.float32: 1e-6}  # of the images: what rounding may do
@@ -235,8 +235,12 @@ class _Comparison:
         )
         same = off <= TOLERANCE[self.dtype]
         said = "the same scores" if same else f"scores differ by {off:.1e}"
-        why = "" if same else "the code draws random numbers as it runs"
+        why = self._dropouts_left_out() if same else "the code draws random numbers as it runs"
         return Finding(Quantity.REPEATABLE, "the same scores", said, same, why)
+
+    def _dropouts_left_out(self) -> str:
+        left_out = "dropout, whose masks are random, is left out of all numbers"
+        return left_out if has_dropout(self.trial.layers) else ""
 
 
 def _distances(found: Results, expected: Results) -> dict[Quantity, dict[str, float]]:
@@ -248,7 +252,7 @@ def _distances(found: Results, expected: Results) -> dict[Quantity, dict[str, fl
     return {
         Quantity.OUTPUTS: {"scores": distance(found.outputs, expected.outputs)},
         **_gradients_off(found, expected),
-        Quantity.STATISTICS: statistics,
+        **({Quantity.STATISTICS: statistics} if statistics else {}),
         Quantity.EVALUATION: {"scores": distance(found.evaluation, expected.evaluation)},
     }
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from resnet_gen.compare.operations import Call
 from resnet_gen.compare.recorder import follow
 from resnet_gen.compare.reference import Mode, apply
-from resnet_gen.network.layers import Layer
+from resnet_gen.network.layers import Layer, has_dropout
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def distance(found: Tensor | None, expected: Tensor | None, scale: float = 0.0) 
     if found is None or expected is None or found.shape != expected.shape:
         return 0.0 if found is expected else inf
     largest = max(expected.abs().max().item() if expected.numel() else 0.0, scale, 1e-300)
-    off = (found.detach().to(expected.dtype) - expected.detach()).abs()
+    off = (found.detach().to(expected.dtype) - expected.detach()).abs_()
     worst = off.max().item() if off.numel() else 0.0
     return inf if isnan(worst) else worst / largest
 
@@ -74,7 +74,7 @@ def locate(
             local[layer.name] = distance(_as(call.output, again), again)
 
     with torch.no_grad():
-        follow(model, images, watch)
+        follow(model, images, watch, without_dropout=has_dropout(layers))
     first = next((name for name, each in off.items() if not each <= tolerance), "")
     missing = [layer.name for layer in layers if layer.name not in off]
     return Located(first, inf if missing else max(local.values(), default=0.0), casts)

@@ -98,7 +98,7 @@ def rows(findings: Sequence[Finding]) -> list[Row]:
 def _small(network: Network) -> int:
     """A small size whose halves are odd and even wherever those of the spec's size are."""
     size = network.spec.image_size
-    return 64 + size % 32 if network.spec.design == "imagenet" else 16 + size % 4
+    return 64 + size % 32 if network.spec.family == "imagenet" else 16 + size % 4
 
 
 def _layers(network: Network, size: int, classes: int) -> list[dict[str, Any]]:

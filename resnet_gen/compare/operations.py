@@ -173,8 +173,15 @@ def _mean(call: Call) -> Step | None:
 
 
 def _adaptive_average_pool(call: Call) -> Step | None:
-    whole = call.x.dim() == 4 and call.output.numel() == call.x.shape[0] * call.x.shape[1]
-    return Step(Operation.AVERAGE_POOL) if whole else None
+    if call.x.dim() != 4:
+        return None
+    whole = call.output.numel() == call.x.shape[0] * call.x.shape[1]
+    return Step(Operation.AVERAGE_POOL if whole else Operation.ADAPTIVE_POOL)
+
+
+def _dropout(call: Call) -> Step:
+    active = call.values["train"] is not False  # None means that it is
+    return Step(Operation.DROPOUT, arguments=arguments(p=call.values["p"], active=active))
 
 
 def _average_pool(call: Call) -> Step:
@@ -264,6 +271,7 @@ READERS: dict[str, Callable[[Call], Step | None]] = {
     "mean": _mean,
     "_adaptive_avg_pool2d": _adaptive_average_pool,
     "avg_pool2d": _average_pool,
+    "native_dropout": _dropout,
     "slice": _slice,
     "constant_pad_nd": _zero_pad,
 }

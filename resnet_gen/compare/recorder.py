@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from resnet_gen.compare.dropout import DropoutsShown
 from resnet_gen.compare.operations import (
     Call,
     Step,
@@ -35,7 +36,8 @@ def record(model: nn.Module, images: Tensor) -> list[Layer]:
     """The layers that `model` runs on a batch; multiply-adds and sizes are for one image.
 
     They are those of training. Where evaluation does something else, an argument says so, except
-    that batch norms then use their running statistics; what only evaluation does comes last.
+    that batch norms then use their running statistics and dropout does nothing; what only
+    evaluation does comes last.
 
     Raises:
         TypeError: the model returns something else than a tensor.
@@ -59,6 +61,8 @@ def _in_both(training: Layer, evaluation: Layer | None) -> Layer:
         expected, found = dict(training.arguments), dict(evaluation.arguments)
         if training.operation == Operation.BATCH_NORM:
             expected["statistics"] = "running"
+        elif training.operation == Operation.DROPOUT:
+            expected["active"] = False
         if replace(evaluation, arguments=()) != replace(training, arguments=()):
             change = f"{evaluation}, after {' and '.join(evaluation.inputs)}"
         elif expected == found:
@@ -68,22 +72,24 @@ def _in_both(training: Layer, evaluation: Layer | None) -> Layer:
     return replace(training, arguments=(*training.arguments, ("evaluation", change)))
 
 
-def follow(model: nn.Module, images: Tensor, watch: Watch) -> None:
+def follow(model: nn.Module, images: Tensor, watch: Watch, *, without_dropout: bool) -> None:
     """Runs `model` on real images, and shows `watch` each layer as soon as it has run.
 
     Tensors may be overwritten later, by ReLUs in place.
     """
-    _run(model, images, watch)
+    _run(model, images, watch, without_dropout=without_dropout)
 
 
-def _run(model: nn.Module, images: Tensor, watch: Watch | None = None) -> list[Layer]:
+def _run(
+    model: nn.Module, images: Tensor, watch: Watch | None = None, *, without_dropout: bool = False
+) -> list[Layer]:
     recorder = _Recorder(model, images, watch)
     hooks = []
     for name, module in model.named_modules():
         hooks.append(module.register_forward_pre_hook(lambda *_, n=name: recorder.path.append(n)))
         hooks.append(module.register_forward_hook(lambda *_: recorder.leave(), always_call=True))
     try:
-        with recorder:
+        with recorder, DropoutsShown(left_out=without_dropout):
             scores = model(images)
     finally:
         for hook in hooks:

@@ -117,6 +117,23 @@ def _max_pool(layer: Layer, inputs: Sequence[Tensor], _: Weights, given: Any, __
     )
 
 
+def _adaptive_pool(
+    layer: Layer, inputs: Sequence[Tensor], _: Weights, __: Any, ___: Mode
+) -> Tensor:
+    (x,) = inputs
+    means = _part_means(x.shape[2], layer.output_size).to(x.dtype)
+    return torch.einsum("or,ncrs,ps->ncop", means, x, means)
+
+
+def _part_means(size: int, parts: int) -> Tensor:
+    """The matrix that makes so many means of `size` values, each of the values that it touches."""
+    means = torch.zeros(parts, size, dtype=torch.float64)
+    for part in range(parts):
+        first, end = part * size // parts, -(-(part + 1) * size // parts)
+        means[part, first:end] = 1 / (end - first)
+    return means
+
+
 def _wide(values: Tensor) -> Tensor:
     """One value a channel, for maps (N, C, H, W)."""
     return values[:, None, None]
@@ -133,7 +150,9 @@ OPERATIONS: dict[Operation, Callable[[Layer, Sequence[Tensor], Weights, Any, Mod
     Operation.ZERO_PAD: _zero_pad,
     Operation.MAX_POOL: _max_pool,
     Operation.AVERAGE_POOL: lambda layer, inputs, own, given, mode: inputs[0].flatten(2).mean(2),
+    Operation.ADAPTIVE_POOL: _adaptive_pool,
+    Operation.DROPOUT: lambda layer, inputs, own, given, mode: inputs[0],  # left out: dropout.py
     Operation.FULLY_CONNECTED: lambda layer, inputs, own, given, mode: (
-        inputs[0] @ own["weight"].T + own["bias"]
+        inputs[0].flatten(1) @ own["weight"].T + own["bias"]
     ),
 }

@@ -15,11 +15,11 @@ from resnet_gen.paper.figures import Figure, Key
 
 
 def summary(layers: Sequence[Layer], design: str) -> dict[Key, str]:
-    """Table 1's rows from top to bottom, or section 4.2's columns from left to right.
+    """Table 1's rows or Figure 3's from top to bottom, or section 4.2's columns from left to right.
 
     In section 4.2 the first stage counts conv1 too.
     """
-    return _imagenet(layers) if design == "imagenet" else _cifar(layers)
+    return {"cifar": _cifar, "imagenet": _imagenet, "vgg": _vgg}[design](layers)
 
 
 def strided_in(stride: str, kernel: str) -> str:
@@ -48,6 +48,44 @@ def _cifar(layers: Sequence[Layer]) -> dict[Key, str]:
         counted = str(stage.weighted + (k == 0)) if stage else MISSING
         figures |= _stage(place, stage, Figure.LAYERS, counted)
     return figures | _whole(layers, found, "global average pooling, {}-way fc")
+
+
+def _vgg(layers: Sequence[Layer]) -> dict[Key, str]:
+    """A stage is what stands before a max pool."""
+    stages: list[list[Layer]] = [[]]
+    pools = []
+    for layer in layers:
+        if layer.operation == Operation.CONVOLUTION:
+            stages[-1].append(layer)
+        elif layer.operation == Operation.MAX_POOL:
+            pools.append(layer)
+            stages.append([])
+    found = stages if stages[-1] else stages[:-1]
+    figures: dict[Key, str] = {}
+    for k in range(max(5, len(found))):
+        stage = found[k] if k < len(found) else []
+        pool = pools[k] if k < len(pools) else None
+        figures |= _convolutions(f"conv{k + 1}", stage)
+        figures[Key(Figure.STRIDE, f"pool{k + 1}")] = str(pool.stride) if pool else MISSING
+    last = square(pools[-1].output_size) if pools else MISSING
+    head = [la for la in layers if la.operation == Operation.FULLY_CONNECTED]
+    figures[Key(Figure.OUTPUT_SIZE, f"pool{max(5, len(pools))}")] = last
+    figures[Key(Figure.HEAD)] = ", ".join(f"fc {la.out_channels}" for la in head) or MISSING
+    return figures | _counts(layers)
+
+
+def _convolutions(place: str, stage: Sequence[Layer]) -> dict[Key, str]:
+    """What all convolutions of a stage have; where they are not alike, each kind."""
+    words = {
+        Figure.OUTPUT_SIZE: [square(layer.output_size) for layer in stage],
+        Figure.KERNEL: [square(layer.kernel or 0) for layer in stage],
+        Figure.WIDTH: [str(layer.out_channels) for layer in stage],
+        Figure.LAYERS: [str(len(stage))] if stage else [],
+    }
+    return {
+        Key(figure, place): " / ".join(dict.fromkeys(each)) or MISSING
+        for figure, each in words.items()
+    }
 
 
 def _first_layer(layers: Sequence[Layer]) -> dict[Key, str]:
@@ -93,6 +131,12 @@ def _whole(layers: Sequence[Layer], found: Sequence[Stage], head: str) -> dict[K
         Key(Figure.HEAD): head.format(layers[-1].out_channels) if pooled else _tail(layers),
         Key(Figure.BLOCK_ORDER): " / ".join(orders) or MISSING,
         Key(Figure.SHORTCUTS): op.shortcut_option(found),
+        **_counts(layers),
+    }
+
+
+def _counts(layers: Sequence[Layer]) -> dict[Key, str]:
+    return {
         Key(Figure.DEPTH): str(op.depth(layers)),
         Key(Figure.PARAMETERS): f"{op.total(layers, 'parameters'):,}",
         Key(Figure.MULTIPLY_ADDS): f"{op.total(layers, 'multiply_adds'):,}",

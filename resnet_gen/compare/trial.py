@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from resnet_gen.compare.dropout import DropoutsShown
 from resnet_gen.compare.reference import Mode, interpret, shapes
-from resnet_gen.network.layers import Layer
+from resnet_gen.network.layers import Layer, has_dropout
 
 VALUES = 8  # that a batch norm normalises, at least: of two values there are only signs left
 
@@ -37,7 +38,8 @@ class Trial:
     def of(cls, layers: Sequence[Layer], channels: int, size: int, dtype: torch.dtype) -> Trial:
         """Weights in whose results every mistake shows: no gamma is 1, no beta 0."""
         generator = torch.Generator().manual_seed(0)
-        smallest = min(layer.output_size for layer in layers if layer.operation == "batch norm")
+        sizes = (layer.output_size for layer in layers if layer.operation == "batch norm")
+        smallest = min(sizes, default=VALUES)
         count = max(2, -(-VALUES // smallest**2))
         images = torch.randn(count, channels, size, size, dtype=dtype, generator=generator)
         weights = {}
@@ -45,7 +47,7 @@ class Trial:
             for name, shape in shapes(layer).items():
                 drawn = torch.rand(shape, dtype=dtype, generator=generator)
                 if len(shape) > 1:
-                    drawn = (drawn - 0.5) * (24 / drawn[0].numel()) ** 0.5
+                    drawn.sub_(0.5).mul_((24 / drawn[0].numel()) ** 0.5)
                 else:
                     drawn += -0.5 if name in ("bias", "running_mean") else 0.5
                 weights[f"{layer.name}.{name}"] = drawn
@@ -78,7 +80,7 @@ class Trial:
     def backward(self, *, training: bool) -> Results:
         """The scores and gradients, and in training the new running statistics."""
         learned = {
-            name: value.clone().requires_grad_("running_" not in name)
+            name: value.detach().requires_grad_("running_" not in name)
             for name, value in self.weights.items()
         }
         images, mode = self.images.clone().requires_grad_(), Mode(training, {})
@@ -98,7 +100,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Code:
-    """The generated network; `names` has its weights' names by those of the layer list."""
+    """The generated network; `names` has its weights' names by those of the layer list.
+
+    Where the layer list has dropout, neither side drops anything; of a list without any, dropout in
+    the code is a difference.
+    """
 
     model: nn.Module
     names: Mapping[str, str]
@@ -114,7 +120,7 @@ class Code:
         """The scores for the trial's images and weights, without gradients."""
         self.give(trial)
         torch.manual_seed(seed)
-        with torch.no_grad():
+        with torch.no_grad(), DropoutsShown(left_out=has_dropout(trial.layers)):
             scores: Tensor = self.model.train(training)(trial.images.clone())
         return scores
 
@@ -130,7 +136,8 @@ class Code:
         images = trial.images.clone().requires_grad_()
         given = images * 1  # which code may overwrite, as it may not a leaf
         torch.manual_seed(0)
-        outputs: Tensor = self.model.train(training)(given)
+        with DropoutsShown(left_out=has_dropout(trial.layers)):
+            outputs: Tensor = self.model.train(training)(given)
         unchanged = torch.equal(given, trial.images)
         if outputs.shape == trial.cotangent.shape and outputs.requires_grad:
             cotangent = trial.cotangent.to(outputs.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from resnet_gen.compare.by_layer import by_name, in_words, layer_key, told_apart
@@ -20,7 +20,7 @@ def align(network: Network, measured: Sequence[Layer], code: str, other: Network
     left, spec, right = (by_name(side) for side in (other.layers, network.layers, measured))
     rows = [
         _row(name, left.get(name), spec.get(name), right.get(name))
-        for name in sorted(dict.fromkeys([*left, *spec, *right]), key=_place)
+        for name in _merged(left, spec, right)
     ]
     rows += _sums(other.layers, network.layers, measured)
     return Comparison(other.spec.name, code, tuple(rows), with_paper=False)
@@ -79,8 +79,17 @@ def _change(left: str, spec: str) -> str:
     return f"{int(spec.replace(',', '')) - int(left.replace(',', '')):+,}"
 
 
-def _place(name: str) -> tuple[int, int, int, str]:
-    """A sort key that puts the layers of both networks in the order of the forward pass."""
-    if found := re.match(r"layer(\d+)\.(\d+)\.(.+)", name):
-        return 1, int(found[1]), int(found[2]), ""
-    return (2 if name.startswith(("average", "fc")) else 0), 0, 0, ""
+def _merged(*sides: Mapping[str, Layer]) -> list[str]:
+    """The names of all sides in the order of the forward pass: each after the one before it."""
+    names: list[str] = []
+    for side in sides:
+        known, at = set(names), 0
+        if side.keys() <= known:
+            continue
+        for name in side:
+            if name in known:
+                at = names.index(name) + 1
+            else:
+                names.insert(at, name)
+                at += 1
+    return names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -65,12 +66,13 @@ def _judge_count(key: Key, paper: Column, network: Network) -> tuple[Verdict, st
     """Whether the printed figure is this count rounded; if not, what is known about it."""
     spec, shown = network.spec, paper.shown[key]
     count = network.parameters if key.figure is Figure.PARAMETERS else network.multiply_adds
-    digits, unit = (shown[:-1], 10**6) if shown.endswith("M") else (shown.split("×")[0], 10**9)
+    unit = 10**6 if shown.endswith("M") else 10**9  # of 0.27M, 3.8×10^9 and 19.6 billion
+    digits = re.split(r"M|×| ", shown)[0]
     rounded = (Decimal(count) / unit).quantize(Decimal(digits), ROUND_HALF_UP)
     if str(rounded) == digits and not paper.nearest:
         return Verdict.ROUNDS, f"{count:,} rounds to {shown}"
     for note in tables.load("notes", tables.Notes).flops:
-        if note.multiply_adds == count and note.column == f"{spec.depth}-layer":
+        if note.multiply_adds == count and note.column == paper.name:
             return Verdict(note.verdict), note.why
     if departures := says.departures(spec):
         return Verdict.DIFFERS, f"the spec sets {', '.join(departures)}"
@@ -85,6 +87,12 @@ def _departure(figure: Figure, spec: NetworkSpec) -> str:
         return f"the paper reports no such network with shortcut: {spec.shortcut}"
     if figure is Figure.STRIDE:
         return "v1.5: the spec sets stride_in: conv3x3; the authors' release strides in the 1×1"
-    keys = {Figure.HEAD: "classes", Figure.WIDTH: "width", Figure.WIDTHS: "width"}
-    key = keys.get(figure, "image_size")
+    keys = {
+        Figure.HEAD: ("classes", "hidden"),
+        Figure.WIDTH: ("width",),
+        Figure.WIDTHS: ("width",),
+    }
+    departures = [said.split(":")[0] for said in says.departures(spec)]
+    likely = keys.get(figure, ("image_size",))
+    key = next((key for key in likely if key in departures), likely[0])
     return f"the spec sets {key}: {getattr(spec, key)}"

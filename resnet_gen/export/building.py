@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from resnet_gen.errors import Failure, Problem
 from resnet_gen.export.reading import Input, Trained
 from resnet_gen.generate.loading import load
+from resnet_gen.weights.target import is_head
 
 
 class FromPixels(nn.Module):
@@ -39,9 +40,11 @@ def build(code: Path, checkpoint: Path, trained: Trained) -> nn.Module:
     Raises:
         Failure: the file cannot be run, or the weights are not this network's (exit code 2).
     """
-    bias = trained.state.get("fc.bias")
-    if bias is None:
-        raise Failure(Problem("checkpoint", "it lacks fc.bias", "", checkpoint.as_posix()))
+    heads = [name for name in trained.state if is_head(name) and name.endswith("bias")]
+    if not heads:
+        message = "it lacks the bias of the last layer"
+        raise Failure(Problem("checkpoint", message, "", checkpoint.as_posix()))
+    bias = trained.state[heads[0]]
     if trained.classes is not None and len(trained.classes) != len(bias):
         message = f"it has {len(bias)} scores, and names {len(trained.classes)} classes"
         raise Failure(Problem("checkpoint", message, "", checkpoint.as_posix()))

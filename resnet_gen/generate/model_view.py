@@ -1,4 +1,4 @@
-"""What a model.py says: final words and numbers, so that its template decides nothing."""
+"""What a model.py of blocks says: final words and numbers, so that its template decides nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from resnet_gen.network.expansion import Network
 from resnet_gen.network.layers import Operation, square
 from resnet_gen.paper import says, tables
 from resnet_gen.paper.says import title_of
-from resnet_gen.read.network_spec import CifarSpec, ImagenetSpec, NetworkSpec, class_name
+from resnet_gen.read.network_spec import (
+    CifarSpec,
+    ImagenetSpec,
+    NetworkSpec,
+    ResidualDesign,
+    class_name,
+)
 
 SHORTCUT_FACTS = {
     "none": "none: a plain network",
@@ -89,20 +95,19 @@ class ModelView:
     parameters: str
 
 
-def model_view(network: Network) -> ModelView:
-    """The view of a model.py."""
-    spec = network.spec
-    cifar = isinstance(spec, CifarSpec)
+def model_view(network: Network, spec: ResidualDesign) -> ModelView:
+    """The view of a model.py of this spec, whose network has blocks."""
     column = says.table1_column(spec) if isinstance(spec, ImagenetSpec) else None
-    where = "section 4.2" if cifar else f"Table 1{f', {column}' if column else ''}"
+    where = f"Table 1{f', {column}' if column else ''}"
+    where = "section 4.2" if isinstance(spec, CifarSpec) else where
     conv1 = network.layers[0]
     pool = next((la for la in network.layers if la.name == "max_pool1"), conv1)
     name = class_name(spec.name)
     size, channels = spec.image_size, spec.image_channels
     return ModelView(
-        title=f"{title_of(spec)} for {_data(spec)}: He et al. 2015 (arXiv:1512.03385), {where}.",
-        table=_cifar_table(network) if cifar else _imagenet_table(network),
-        facts=_facts(network),
+        title=f"{title_of(spec)} for {data_of(spec)}: He et al. 2015 (arXiv:1512.03385), {where}.",
+        table=_table(network, spec),
+        facts=_facts(network, spec),
         class_name=name,
         class_docstring=f"Images (N, {channels}, {size}, {size}) to scores (N, num_classes).",
         num_classes=spec.classes,
@@ -130,7 +135,8 @@ def model_view(network: Network) -> ModelView:
     )
 
 
-def _data(spec: NetworkSpec) -> str:
+def data_of(spec: NetworkSpec) -> str:
+    """What the network's images are: ImageNet, CIFAR-10 or their number of classes."""
     if spec.image_channels != 3:
         return f"images of {spec.image_channels} channels"
     standard = {
@@ -138,13 +144,17 @@ def _data(spec: NetworkSpec) -> str:
         ("cifar", 100): "CIFAR-100",
         ("imagenet", 1000): "ImageNet",
     }
-    return standard.get((spec.design, spec.classes), f"{spec.classes} classes")
+    return standard.get((spec.family, spec.classes), f"{spec.classes} classes")
 
 
-def _cifar_table(network: Network) -> tuple[str, ...]:
+def _table(network: Network, spec: ResidualDesign) -> tuple[str, ...]:
+    if isinstance(spec, CifarSpec):
+        return _cifar_table(network, spec)
+    return _imagenet_table(network)
+
+
+def _cifar_table(network: Network, spec: CifarSpec) -> tuple[str, ...]:
     """Section 4.2's table: a column for each stage."""
-    spec = network.spec
-    assert isinstance(spec, CifarSpec)  # noqa: S101  (for the type checker)
     columns = [
         (square(stage.output_size), "1+2n" if index == 0 else "2n", str(stage.width))
         for index, stage in enumerate(network.stages)
@@ -176,8 +186,7 @@ def _imagenet_table(network: Network) -> tuple[str, ...]:
     return tuple(f"{label:9}{square(size):10}{text}" for label, size, text in rows)
 
 
-def _facts(network: Network) -> tuple[str, ...]:
-    spec = network.spec
+def _facts(network: Network, spec: ResidualDesign) -> tuple[str, ...]:
     size = square(spec.image_size)
     known = not says.departures(spec)
     parameters, work = f"{network.parameters:,}", f"{network.multiply_adds:,} for one {size} image"
@@ -202,7 +211,12 @@ def _facts(network: Network) -> tuple[str, ...]:
         ("test error" if spec.design == "cifar" else "error", error),
         ("shortcuts", SHORTCUT_FACTS[spec.shortcut]),
     ]
-    return tuple(f"{label:16}{text}" for label, text in [*head, *facts])
+    return tuple(fact(label, text) for label, text in [*head, *facts])
+
+
+def fact(label: str, text: str) -> str:
+    """A line of the docstring below its table."""
+    return f"{label:16}{text}"
 
 
 def _beside_table_1(spec: ImagenetSpec) -> str:
@@ -212,7 +226,7 @@ def _beside_table_1(spec: ImagenetSpec) -> str:
     return ", option unnamed" if spec.shortcut in "BC" and spec.depth < 50 else ""
 
 
-def _block(spec: NetworkSpec) -> BlockView:
+def _block(spec: ResidualDesign) -> BlockView:
     bottleneck = spec.block == "bottleneck"
     pad = "zero_pad_shortcut_of_any_width" if bottleneck else "zero_pad_shortcut"
     shortcut = {"none": "", "A": f"sections/{pad}.jinja"}.get(
@@ -232,7 +246,7 @@ def _block(spec: NetworkSpec) -> BlockView:
     )
 
 
-def _initialisation(spec: NetworkSpec) -> InitialisationView:
+def _initialisation(spec: ResidualDesign) -> InitialisationView:
     fan, whose = FANS[spec.initialisation]
     last = "bn3" if spec.block == "bottleneck" else "bn2"
     return InitialisationView(spec.initialisation, fan, whose, last if spec.zero_gamma else "")

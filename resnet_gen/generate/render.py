@@ -19,9 +19,11 @@ from resnet_gen.generate.hub_view import hub_view
 from resnet_gen.generate.imagenet_train_view import imagenet_train_view
 from resnet_gen.generate.model_view import model_view
 from resnet_gen.generate.train_view import train_view
+from resnet_gen.generate.vgg_view import vgg_view
 from resnet_gen.network.expansion import expand
 from resnet_gen.read.folders import folders
 from resnet_gen.read.library import Entry
+from resnet_gen.read.network_spec import VggSpec
 from resnet_gen.read.recipe import ImagenetRecipe
 
 HUB = Path("hubconf.py")  # torch.hub's name for it; it lies beside the families' folders
@@ -83,9 +85,10 @@ def render(entries: Sequence[Entry], *, hub: bool = False) -> dict[Path, Rendere
 
 def _of_network(templates: Environment, entry: Entry) -> dict[str, str]:
     """What is printed for one network alone: model.py, and train.py where there is a recipe."""
-    design = entry.spec.design
+    spec, design, network = entry.spec, entry.spec.design, expand(entry.spec)
     model = templates.get_template(f"{design}/model.py.jinja")
-    files = {"model.py": model.render(asdict(model_view(expand(entry.spec))))}
+    seen = vgg_view(network, spec) if isinstance(spec, VggSpec) else model_view(network, spec)
+    files = {"model.py": model.render(asdict(seen))}
     if entry.recipe is not None:
         train = templates.get_template(f"{design}/train.py.jinja")
         if isinstance(entry.recipe, ImagenetRecipe):

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 
 class Operation(StrEnum):
-    """The operations that the paper's networks are made of, in its words."""
+    """The operations that the paper's networks and VGG are made of, in the field's words."""
 
     CONVOLUTION = "convolution"
     BATCH_NORM = "batch norm"
@@ -22,7 +22,9 @@ class Operation(StrEnum):
     SUBSAMPLE = "subsample"
     ZERO_PAD = "zero pad"
     MAX_POOL = "max pool"
-    AVERAGE_POOL = "average pool"
+    AVERAGE_POOL = "average pool"  # of whole maps
+    ADAPTIVE_POOL = "adaptive average pool"  # to a size, whatever the maps'
+    DROPOUT = "dropout"
     FULLY_CONNECTED = "fully connected"
 
 
@@ -119,6 +121,11 @@ def shortcut_option(found: Sequence[Stage]) -> str:
 def total(layers: Sequence[Layer], what: str) -> int:
     """The sum of `parameters` or `multiply_adds`."""
     return sum(getattr(layer, what) for layer in layers)
+
+
+def has_dropout(layers: Sequence[Layer]) -> bool:
+    """Whether training draws random numbers."""
+    return any(layer.operation == Operation.DROPOUT for layer in layers)
 
 
 def depth(layers: Sequence[Layer]) -> int:

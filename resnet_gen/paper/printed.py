@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from resnet_gen.paper import says, tables
 from resnet_gen.paper.figures import Figure, Key
-from resnet_gen.read.network_spec import CifarSpec, ImagenetSpec, NetworkSpec
+from resnet_gen.paper.vgg import Figure3Vgg, Vgg
+from resnet_gen.read.network_spec import CifarSpec, ImagenetSpec, NetworkSpec, VggSpec
 
 NOT_PRINTED = "not printed"
 
@@ -17,13 +18,16 @@ class Column:
     """What the paper prints of a network, or of the nearest one that it has."""
 
     source: str  # Table 1, 50-layer
+    name: str  # 50-layer, VGG-16; nothing for section 4.2, whose rule is for all
     shown: Mapping[Key, str]  # the figures as they are printed
     means: Mapping[Key, str]  # the figures that printed formulas stand for: 6 for 2n = 6
     nearest: str  # why a neighbour's figures are shown; empty if the paper has the network
 
 
 def printed(spec: NetworkSpec) -> Column:
-    """The column of Table 1 with the spec's blocks, or section 4.2's rule with Table 6's row."""
+    """Table 1's column with the spec's blocks, section 4.2's rule with Table 6's row, or VGG's."""
+    if isinstance(spec, VggSpec):
+        return _vgg(spec)
     return _cifar(spec) if isinstance(spec, CifarSpec) else _imagenet(spec)
 
 
@@ -52,7 +56,7 @@ def _imagenet(spec: ImagenetSpec) -> Column:
         if column in row.columns:
             shown |= _table1_stage(table, row, column)
     source = f"Table 1's rows; nearest column: {column}" if nearest else f"Table 1, {column}"
-    return Column(source, shown | _text(spec), {}, nearest)
+    return Column(source, column, shown | _text(spec), {}, nearest)
 
 
 def _table1_stage(table: tables.Table1, row: tables.Table1Row, column: str) -> dict[Key, str]:
@@ -101,10 +105,55 @@ def _cifar(spec: CifarSpec) -> Column:
             Key(Figure.STRIDE, place): section.downsampling.stride if number > 1 else "1",
             Key(Figure.LAYERS, place): f"{stage.layers} = {layers}",
         }
-    return Column(source, shown | _text(spec), means, nearest)
+    return Column(source, "", shown | _text(spec), means, nearest)
 
 
-def _text(spec: NetworkSpec) -> dict[Key, str]:
+def _vgg(spec: VggSpec) -> Column:
+    """The figures of VGG-16 and VGG-19 in the text, and of VGG-19 in Figure 3."""
+    table, name = tables.load("vgg", Vgg), f"VGG-{spec.depth}"
+    configuration = says.vgg_configuration(spec)
+    flops = table.flops_of(name) if configuration else None
+    if flops is None:
+        nearest = "the paper has VGG-16 and VGG-19 alone"
+        if configuration:
+            nearest += f"; this is configuration {configuration} of Simonyan & Zisserman 2014"
+        return Column("no figures of this network", "", {}, {}, nearest)
+    shown = {
+        Key(Figure.DEPTH): str(spec.depth),
+        Key(Figure.PARAMETERS): NOT_PRINTED,
+        Key(Figure.MULTIPLY_ADDS): flops.printed,
+    }
+    means: dict[Key, str] = {}
+    if name == table.figure3.network:
+        drawn, means = _figure3(table.figure3)
+        shown |= drawn
+    return Column(f"{name}, {flops.place}", name, shown, means, "")
+
+
+def _figure3(figure: Figure3Vgg) -> tuple[dict[Key, str], dict[Key, str]]:
+    """The boxes of Figure 3's left column, as printed and as what they mean."""
+    shown: dict[Key, str] = {}
+    means: dict[Key, str] = {}
+    for number, stage in enumerate(figure.stages, start=1):
+        kernel, width = stage.convolution.split(" conv, ")
+        place, pool = f"conv{number}", f"pool{number}"
+        shown |= {
+            Key(Figure.OUTPUT_SIZE, place): stage.output_size,
+            Key(Figure.KERNEL, place): kernel,
+            Key(Figure.WIDTH, place): width,
+            Key(Figure.LAYERS, place): str(stage.times),
+            Key(Figure.STRIDE, pool): figure.pool,
+        }
+        means[Key(Figure.OUTPUT_SIZE, place)] = f"{stage.output_size}×{stage.output_size}"
+        means[Key(Figure.STRIDE, pool)] = figure.pool.removeprefix("/")
+    last = Key(Figure.OUTPUT_SIZE, f"pool{len(figure.stages)}")
+    shown[last] = figure.last_output_size
+    means[last] = f"{figure.last_output_size}×{figure.last_output_size}"
+    shown[Key(Figure.HEAD)] = ", ".join(figure.head)
+    return shown, means
+
+
+def _text(spec: CifarSpec | ImagenetSpec) -> dict[Key, str]:
     """What section 3 says of the blocks and shortcuts of such a network."""
     text = tables.load("section3", tables.Section3)
     options = text.options(spec.design, spec.block, spec.depth)

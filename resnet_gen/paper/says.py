@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from resnet_gen.paper.tables import Errors, Section42, Table1, Table2, Table6, load
+from resnet_gen.paper.vgg import Vgg
 from resnet_gen.read.network_spec import (
     CONVOLUTIONS,
     DEFAULT_RECIPES,
     CifarSpec,
+    ImagenetSpec,
     NetworkSpec,
+    VggSpec,
     class_name,
 )
 from resnet_gen.read.recipe import CifarRecipe, ImagenetRecipe
@@ -20,6 +23,9 @@ RUNS_OF_SPREAD = 5  # Table 6: ResNet-110 was run five times
 
 def title_of(spec: NetworkSpec) -> str:
     """The network as the literature calls it, such as ResNet-50 v1.5, or else its class."""
+    if isinstance(spec, VggSpec):
+        is_known = spec.name == f"vgg{spec.depth}" and vgg_configuration(spec)
+        return f"VGG-{spec.depth}" if is_known else class_name(spec.name)
     standard = {
         f"resnet{spec.depth}": "",
         f"plain{spec.depth}": "",
@@ -34,7 +40,7 @@ def title_of(spec: NetworkSpec) -> str:
 
 def table1_column(spec: NetworkSpec) -> str | None:
     """The column of Table 1 with these blocks: "50-layer"."""
-    if isinstance(spec, CifarSpec):
+    if not isinstance(spec, ImagenetSpec):
         return None
     column = f"{spec.depth}-layer"
     rows = [row for row in load("table1", Table1).rows if column in row.columns]
@@ -44,16 +50,22 @@ def table1_column(spec: NetworkSpec) -> str | None:
     return column if same else None
 
 
+def vgg_configuration(spec: VggSpec) -> str | None:
+    """The configuration of Simonyan & Zisserman 2014 with these stages: "D"."""
+    found = load("vgg", Vgg).configuration(spec.depth)
+    return found.name if found and found.blocks == spec.blocks else None
+
+
 def departures(spec: NetworkSpec) -> list[str]:
     """The lines of the spec that are not the paper's, apart from depth and shortcut."""
     fields = type(spec).model_fields
-    keys = ["classes", "width", "image_size", "image_channels", "zero_gamma"]
+    keys = ["classes", "width", "image_size", "image_channels", "zero_gamma", "hidden", "dropout"]
     found = [
         f"{key}: {str(getattr(spec, key)).lower()}"
         for key in keys
-        if getattr(spec, key) != fields[key].default
+        if key in fields and getattr(spec, key) != fields[key].default
     ]
-    if spec.strided_convolution == 2:
+    if isinstance(spec, ImagenetSpec) and spec.strided_convolution == 2:
         found.append("stride_in: conv3x3")
     return found
 
@@ -98,6 +110,12 @@ class Reported(NamedTuple):
 def reported(spec: NetworkSpec) -> Reported | None:
     """The paper's error of exactly this network: of Table 6, or else of Table 3 or 2."""
     if departures(spec):
+        return None
+    if isinstance(spec, VggSpec):
+        called = f"VGG-{spec.depth}" if vgg_configuration(spec) else ""
+        for quoted in load("table3", Errors).rows:
+            if quoted.method == called:
+                return Reported(quoted.top1 or "", quoted.top5 or "", "", "Table 3", "10-crop")
         return None
     if isinstance(spec, CifarSpec):
         row = load("table6", Table6).resnet(spec.depth)

@@ -23,6 +23,7 @@ from resnet_gen.paper.forms import (
 )
 from resnet_gen.paper.scores import Scores
 from resnet_gen.paper.text import Text
+from resnet_gen.paper.vgg import Vgg
 from resnet_gen.read.folders import table_files
 from resnet_gen.read.network_spec import (
     Block,
@@ -297,6 +298,7 @@ FILES: dict[str, type[BaseModel]] = {
     "text": Text,
     "section3": Section3,
     "section4-2": Section42,
+    "vgg": Vgg,
     "training": Training,
     "notes": Notes,
 }

@@ -12,7 +12,7 @@ from typing import Any
 from resnet_gen.errors import Failure, Problem, did_you_mean, quoted
 from resnet_gen.read import network_spec as specs
 from resnet_gen.read.folders import network_files, networks_in
-from resnet_gen.read.network_spec import DESIGNS, ImagenetSpec, NetworkSpec
+from resnet_gen.read.network_spec import DESIGNS, NetworkSpec, in_words, keys_elsewhere
 from resnet_gen.read.recipes import AnyRecipe, training_of
 from resnet_gen.read.validation import read_document, validate
 from resnet_gen.read.yaml_source import SUFFIXES, Document
@@ -23,7 +23,7 @@ class Entry:
     """One network: its spec, the recipe that trains it, and where it was read."""
 
     spec: NetworkSpec
-    recipe: AnyRecipe | None  # None for an imagenet network whose images have no three channels
+    recipe: AnyRecipe | None  # None where there is no train.py: spec.why_no_script says why
     label: str  # the spec's path as headers print it: specs/cifar/resnet20.yaml
 
     @property
@@ -34,7 +34,7 @@ class Entry:
     @property
     def folder(self) -> Path:
         """The folder of its code, below the output folder: cifar/resnet20."""
-        return Path(self.spec.design, self.spec.name)
+        return Path(self.spec.family, self.spec.name)
 
     @property
     def sha256(self) -> str:
@@ -82,14 +82,15 @@ def read_network(path: Path) -> Entry:
     """
     document = read_document(path, path.as_posix())
     design, problems = _settle_design(document)
-    other = next(key for key in DESIGNS if key != design)
-    elsewhere = {key: f"it belongs to `design: {other}`" for key in DESIGNS[other].model_fields}
-    what = "an imagenet network" if design == "imagenet" else "a cifar network"
-    network, found = validate(document, DESIGNS[design], what, elsewhere)
+    elsewhere = {
+        key: f"it belongs to {' or '.join(f'`design: {other}`' for other in others)}"
+        for key, others in keys_elsewhere(design).items()
+    }
+    network, found = validate(document, DESIGNS[design], in_words(design), elsewhere)
     problems += found
     recipe, found = training_of(document, design)
     problems += [p for p in found if p not in problems]
-    if isinstance(network, ImagenetSpec) and network.image_channels != 3:
+    if network is not None and network.why_no_script:
         recipe = None
     if network is None or problems:
         raise Failure(sorted(problems, key=lambda p: (p.line, p.column)))
@@ -217,9 +218,10 @@ def _settle_design(document: Document) -> tuple[str, list[Problem]]:
         place = document.values.get(("design",))
         problems.append(document.problem(place, "design", message, did_you_mean(design, DESIGNS)))
     elif not misspelt:  # a misspelt one is reported as an unknown key
-        hint = "cifar (6n+2 layers, section 4.2) or imagenet (Table 1)"
+        hint = "cifar (6n+2 layers, section 4.2), imagenet (Table 1) or vgg (Figure 3, left)"
         place = document.values.get(())
         problems.append(document.problem(place, "missing-key", "`design` is missing", hint))
-    near = did_you_mean(design, ["imagenet"]).startswith("did")
-    data["design"] = "imagenet" if near or {"block", "blocks"} & data.keys() else "cifar"
+    near = [each for each in DESIGNS if did_you_mean(design, [each]).startswith("did")]
+    likely = "imagenet" if {"block", "blocks"} & data.keys() else "cifar"
+    data["design"] = near[0] if near else likely
     return data["design"], problems

@@ -1,4 +1,4 @@
-"""A network as its author writes it: two designs, Table 1's and section 4.2's, and their rules."""
+"""A network as its author writes it: Table 1's design, section 4.2's and VGG's, and their rules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import json
 import keyword
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +24,7 @@ from resnet_gen.read.recipe import Recipe, RecipeOverride
 
 MAX_DEPTH = 9998  # n = 1666 in 6n+2; the paper's deepest network has 1202 layers
 DEFAULT_RECIPES = {"cifar": "cifar-paper", "imagenet": "imagenet-paper"}
+FIRST = ("name", "design", "depth", "block", "blocks", "shortcut")  # in a canonical spec
 CONVOLUTIONS = {"basic": 2, "bottleneck": 3}
 # Names that a model.py has for its own, and Python's; no class name has an underscore.
 TAKEN_CLASS_NAMES = {"BasicBlock", "Bottleneck", "ZeroPadShortcut", "Tensor", "F", *dir(builtins)}
@@ -34,9 +35,9 @@ Width = Annotated[int, Field(ge=1, le=4096)]
 
 
 def class_name(name: str) -> str:
-    """The generated class: resnet50_v1_5 is ResNet50V15, plain20 is Plain20, my_net is MyNet."""
+    """The generated class: resnet50_v1_5 is ResNet50V15, vgg19 is VGG19, my_net is MyNet."""
     head, *rest = name.split("_")
-    head = re.sub(r"^resnet", "ResNet", head)
+    head = re.sub(r"^vgg", "VGG", re.sub(r"^resnet", "ResNet", head))
     return "".join(part[:1].upper() + part[1:] for part in [head, *rest])
 
 
@@ -80,22 +81,33 @@ Training = Annotated[
 
 
 class Spec(BaseModel):
-    """The keys that both designs take."""
+    """The keys that every design takes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=False)
+    family: ClassVar[str]  # the folder of such specs, and of their code
 
     name: Annotated[str, AfterValidator(usable_name)] = Field(
         description="Names the folder and the class of the generated code: a Python identifier.",
         json_schema_extra={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
     )
-    shortcut: Shortcut = Field(
-        description="none: a plain network. A: identity, zero-padded where the dimensions grow. "
-        "B: a projection where the dimensions grow. C: every shortcut a projection (section 3.3)."
-    )
     image_channels: int = Field(3, ge=1, le=1024, description="Channels of the input.")
     initialisation: Literal["fan_out", "fan_in"] = Field(
         "fan_out",
         description="The fan of He's initialisation (section 3.4, which does not say which one).",
+    )
+
+    @property
+    def why_no_script(self) -> str:
+        """Why there is no train.py; empty where there is one."""
+        return ""
+
+
+class ResidualSpec(Spec):
+    """The keys of networks made of blocks, with shortcuts or, as plain networks, without."""
+
+    shortcut: Shortcut = Field(
+        description="none: a plain network. A: identity, zero-padded where the dimensions grow. "
+        "B: a projection where the dimensions grow. C: every shortcut a projection (section 3.3)."
     )
     zero_padding: Literal["after", "both"] = Field(
         "after",
@@ -124,9 +136,18 @@ class Spec(BaseModel):
         return value
 
 
-class CifarSpec(Spec):
+def _counted(depth: int, counted: int, blocks: str, total: str) -> int:
+    """The depth, if it is the number of layers that the blocks make."""
+    if depth != counted:
+        message = f"{depth} contradicts the blocks: {blocks} makes {total} = {counted} layers"
+        raise rule("depth", message, f"write `depth: {counted}`, or other blocks")
+    return depth
+
+
+class CifarSpec(ResidualSpec):
     """6n+2 layers in three stages of basic blocks (section 4.2)."""
 
+    family: ClassVar[str] = "cifar"
     design: Literal["cifar"] = Field(description="cifar: 6n+2 layers, section 4.2.")
     depth: int = Field(description="Weighted layers: 6n+2.", ge=8, le=MAX_DEPTH)
     classes: int = Field(10, ge=1, le=100_000, description="Outputs of the last layer.")
@@ -162,9 +183,10 @@ class CifarSpec(Spec):
         return 1
 
 
-class ImagenetSpec(Spec):
+class ImagenetSpec(ResidualSpec):
     """Four stages of basic or bottleneck blocks (Table 1)."""
 
+    family: ClassVar[str] = "imagenet"
     design: Literal["imagenet"] = Field(description="imagenet: Table 1.")
     block: Block = Field(description="basic: two 3×3 layers. bottleneck: 1×1, 3×3, 1×1.")
     blocks: list[Annotated[int, Field(ge=1, le=1000)]] = Field(
@@ -198,12 +220,8 @@ class ImagenetSpec(Spec):
         if block is None or blocks is None:
             return depth
         layers = CONVOLUTIONS[block]
-        counted = 2 + layers * sum(blocks)
-        if depth != counted:
-            total = f"{layers}·({'+'.join(map(str, blocks))})+2 = {counted}"
-            message = f"{depth} contradicts the blocks: {block} {blocks} makes {total} layers"
-            raise rule("depth", message, f"write `depth: {counted}`, or other blocks")
-        return depth
+        total = f"{layers}·({'+'.join(map(str, blocks))})+2"
+        return _counted(depth, 2 + layers * sum(blocks), f"{block} {blocks}", total)
 
     @field_validator("stride_in")
     @classmethod
@@ -214,22 +232,95 @@ class ImagenetSpec(Spec):
         return value
 
     @property
+    def why_no_script(self) -> str:
+        """The scripts read colour images."""
+        if self.image_channels == 3:
+            return ""
+        return f"it would read colour images, not {self.image_channels} channels"
+
+    @property
     def strided_convolution(self) -> int:
         """Which convolution of a stage's first block strides: 1 or 2."""
         return 2 if self.stride_in == "conv3x3" else 1
 
 
-NetworkSpec = CifarSpec | ImagenetSpec
-DESIGNS: dict[str, type[CifarSpec] | type[ImagenetSpec]] = {
+class VggSpec(Spec):
+    """Five stages of 3×3 convolutions and three fully-connected layers (Figure 3, left)."""
+
+    family: ClassVar[str] = "imagenet"
+    design: Literal["vgg"] = Field(description="vgg: Simonyan & Zisserman 2014; Figure 3, left.")
+    blocks: list[Annotated[int, Field(ge=1, le=1000)]] = Field(
+        description="3×3 convolutions in each of the five stages.", min_length=5, max_length=5
+    )
+    depth: int = Field(description="Weighted layers: checked against `blocks`.", ge=8, le=MAX_DEPTH)
+    classes: int = Field(1000, ge=1, le=100_000, description="Outputs of the last layer.")
+    width: Width = Field(
+        64, description="Filters of the first stage; later stages double it, up to 8 times as many."
+    )
+    hidden: int = Field(
+        4096, ge=1, le=65536, description="Units of each of the first two fully-connected layers."
+    )
+    dropout: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        allow_inf_nan=False,
+        description="The probability that training drops one of those units.",
+    )
+    image_size: int = Field(
+        224,
+        ge=32,
+        le=4096,
+        description="Height and width of the input. Of any size, the last maps are pooled to 7×7, "
+        "as in torchvision, which changes nothing at 224.",
+    )
+
+    @field_validator("depth")
+    @classmethod
+    def _depth_counts_the_blocks(cls, depth: int, info: ValidationInfo) -> int:
+        blocks = info.data.get("blocks")
+        if blocks is None:
+            return depth
+        return _counted(depth, sum(blocks) + 3, str(blocks), f"{'+'.join(map(str, blocks))}+3")
+
+    @property
+    def shortcut(self) -> Shortcut:
+        """None: its layers follow one another."""
+        return "none"
+
+    @property
+    def why_no_script(self) -> str:
+        """The paper has no recipe for it."""
+        return "the paper compares its networks with VGG, and does not say how to train one"
+
+
+ResidualDesign = CifarSpec | ImagenetSpec
+NetworkSpec = CifarSpec | ImagenetSpec | VggSpec
+DESIGNS: dict[str, type[CifarSpec] | type[ImagenetSpec] | type[VggSpec]] = {
     "cifar": CifarSpec,
     "imagenet": ImagenetSpec,
+    "vgg": VggSpec,
 }
+
+
+def in_words(design: str) -> str:
+    """Such a network: `an imagenet network`."""
+    return f"{'an' if design == 'imagenet' else 'a'} {design} network"
+
+
+def keys_elsewhere(design: str) -> dict[str, list[str]]:
+    """The keys that this design does not take, each with the designs that do."""
+    owners: dict[str, list[str]] = {}
+    for other, model in DESIGNS.items():
+        for key in model.model_fields.keys() - DESIGNS[design].model_fields.keys():
+            owners.setdefault(key, []).append(other)
+    return owners
 
 
 def canonical(spec: NetworkSpec, recipe: Recipe | None) -> dict[str, Any]:
     """The spec with every default and its recipe written out: what the hash is taken of."""
     written = spec.model_dump(mode="json", exclude={"training"})
-    first = [key for key in ("name", "design", "depth", "block", "blocks") if key in written]
+    first = [key for key in FIRST if key in written]
     data = {key: written[key] for key in dict.fromkeys([*first, *written])}
     if isinstance(spec, ImagenetSpec):
         data["stride_in"] = "conv3x3" if spec.strided_convolution == 2 else "conv1x1"

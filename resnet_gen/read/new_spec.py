@@ -11,6 +11,8 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from resnet_gen.errors import Failure, Problem, did_you_mean
+from resnet_gen.paper import tables
+from resnet_gen.paper.vgg import Vgg
 from resnet_gen.read import library
 from resnet_gen.read.folders import network_files
 from resnet_gen.read.network_spec import (
@@ -18,6 +20,8 @@ from resnet_gen.read.network_spec import (
     DEFAULT_RECIPES,
     DESIGNS,
     ImagenetSpec,
+    in_words,
+    keys_elsewhere,
     usable_name,
 )
 from resnet_gen.read.recipes import training_of
@@ -36,8 +40,15 @@ COMMENTS = {
     "pooling": "padded | ceil: how the max pooling meets the border",
     "initialisation": "fan_out | fan_in",
     "zero_padding": "after | both: where option A's zero channels are",
+    "hidden": "units of the first two fully-connected layers",
+    "dropout": "the probability that training drops one of those units",
     "zero_gamma": "each block's last batch norm starts at zero (not in the paper)",
     "training": "a recipe in specs/recipes/, or a mapping",
+}
+DESIGN_COMMENTS = {
+    "cifar": "section 4.2: 6n+2 layers",
+    "imagenet": "Table 1",
+    "vgg": "Simonyan & Zisserman 2014; Figure 3, left",
 }
 FIRST = ("name", "design", "depth", "block", "blocks", "shortcut", "stride_in")
 
@@ -54,16 +65,19 @@ def new_spec(name: str, design: str, depth: int, choices: Mapping[str, Any]) -> 
     others, _ = library.read_networks(network_files().values())
     _check_name(name, others)
     values = {"name": name, "design": design, "depth": depth, **choices}
-    values.setdefault("training", DEFAULT_RECIPES[design])
+    if design in DEFAULT_RECIPES:
+        values.setdefault("training", DEFAULT_RECIPES[design])
     if design == "imagenet":
         values |= _blocks(values, others)
         values.setdefault("shortcut", "B")
         if values["block"] == "bottleneck":
             values.setdefault("stride_in", "conv1x1")
+    elif design == "vgg":
+        values["blocks"] = _vgg_blocks(values)
     else:
         values.setdefault("shortcut", "A")
         if {"block", "blocks"} & values.keys():
-            message = "--block and --blocks are for --design imagenet"
+            message = "--block and --blocks are not for --design cifar"
             raise Failure(
                 Problem("usage", message, "section 4.2 derives the blocks from the depth")
             )
@@ -102,6 +116,19 @@ def _blocks(values: Mapping[str, Any], others: list[library.Entry]) -> dict[str,
     return {"block": block or known.block, "blocks": list(known.blocks)}
 
 
+def _vgg_blocks(values: Mapping[str, Any]) -> list[int]:
+    """The convolutions of each stage, as asked for or as in Simonyan & Zisserman's Table 1."""
+    if "blocks" in values:
+        return _counts(values["blocks"])
+    depth, known = values["depth"], tables.load("vgg", Vgg)
+    found = known.configuration(depth)
+    if found is None:
+        depths = ", ".join(str(each.depth) for each in known.configurations)
+        hint = f"the depths of VGG are {depths}; of others say --blocks, such as 2,2,3,3,3"
+        raise Failure(Problem("depth", f"VGG has no configuration of {depth} layers", hint))
+    return list(found.blocks)
+
+
 def _counts(text: str) -> list[int]:
     """A list of numbers: 3,4,6,3 or, as a spec has it, [3, 4, 6, 3]."""
     inner = re.fullmatch(r"\s*(\[)?([\d\s,]+)(?(1)\])\s*", text)
@@ -125,13 +152,19 @@ def _written(values: Mapping[str, Any]) -> str:
 
 
 def _comment(key: str, values: Mapping[str, Any]) -> str:
-    cifar = values["design"] == "cifar"
+    design, cifar = values["design"], values["design"] == "cifar"
     if key == "design":
-        return "section 4.2: 6n+2 layers" if cifar else "Table 1"
+        return DESIGN_COMMENTS[design]
+    if key == "blocks" and design == "vgg":
+        return "3×3 convolutions in each stage"
+    if key == "width" and design == "vgg":
+        return "filters of the first stage; each later one doubles them, up to 8 times as many"
     if key == "depth":
         if cifar:
             return f"6n+2 with n = {(values['depth'] - 2) // 6}"
         blocks = "+".join(map(str, values["blocks"]))
+        if design == "vgg":
+            return f"{blocks}+3"
         return f"{CONVOLUTIONS.get(values['block'], 3)}·({blocks})+2"
     if key == "shortcut":
         paper = "none | A | B | C; the paper's is A (section 4.2)"
@@ -149,9 +182,11 @@ def _scalar(value: Any) -> str:
 def _check(text: str, design: str) -> None:
     """Raises what the arguments got wrong, without naming a file that is not there yet."""
     document = parse(text, "")
-    other = next(key for key in DESIGNS if key != design)
-    elsewhere = {key: f"it is for --design {other}" for key in DESIGNS[other].model_fields}
-    _, problems = validate(document, DESIGNS[design], f"a {design} network", elsewhere)
+    elsewhere = {
+        key: f"it is for --design {' or '.join(others)}"
+        for key, others in keys_elsewhere(design).items()
+    }
+    _, problems = validate(document, DESIGNS[design], in_words(design), elsewhere)
     problems += [p for p in training_of(document, design)[1] if p not in problems]
     if problems:
         raise Failure(Problem(p.rule, p.message, p.hint) for p in problems)

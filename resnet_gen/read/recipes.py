@@ -64,7 +64,12 @@ def recipe_problems() -> list[Problem]:
 
 
 def training_of(document: Document, design: str) -> tuple[AnyRecipe | None, list[Problem]]:
-    """The recipe that a network's spec names, with the spec's own changes, and its problems."""
+    """The recipe that a network's spec names, with the spec's own changes, and its problems.
+
+    A design that the paper has no recipe for has none.
+    """
+    if design not in DEFAULT_RECIPES:
+        return None, []
     written = document.data.get("training", DEFAULT_RECIPES[design])
     try:
         override = RecipeOverride.model_validate(recipe_by_name(written))

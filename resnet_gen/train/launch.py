@@ -42,8 +42,7 @@ def find_script(name: str, out: Path) -> Script:
     entry, code = origin.code_of(name, out)
     script = code.with_name("train.py")
     if entry.recipe is None:
-        channels = entry.spec.image_channels
-        message = f"there is no train.py: it would read colour images, not {channels} channels"
+        message = f"there is no train.py: {entry.spec.why_no_script}"
         raise Failure(Problem("training", message, "its model.py can be imported and trained"))
     for path in (code, script):
         if not path.is_file():

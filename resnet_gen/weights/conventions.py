@@ -16,6 +16,7 @@ from torch import Tensor
 
 from resnet_gen.errors import Failure
 from resnet_gen.read import library
+from resnet_gen.read.network_spec import DESIGNS
 from resnet_gen.weights.layouts import Input
 from resnet_gen.weights.recognising import Source
 from resnet_gen.weights.refusal import refused
@@ -90,7 +91,7 @@ def conventions(
 def _decide_input(
     known: Conventions, given: Any, order: str | None, found: Structure, name: str
 ) -> None:
-    if found.design != "imagenet" or found.image_channels != 3:
+    if DESIGNS[found.design].family != "imagenet" or found.image_channels != 3:
         known.input = Input(order="bgr") if order == "bgr" else None
         return
     if given == "ask":

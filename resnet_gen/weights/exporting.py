@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from resnet_gen.read import library
 from resnet_gen.read.library import Entry
+from resnet_gen.read.network_spec import Block
 from resnet_gen.weights import conventions as known_of
 from resnet_gen.weights import target, transforms
 from resnet_gen.weights.importing import from_source, own_source
@@ -48,8 +50,7 @@ def export_weights(path: Path, layout: Layout) -> Exported:
     new_head = not any(map(target.is_head, source.tensors))
     imported = from_source(source, entry, new_head=new_head)
     tensors, told = imported.tensors, []
-    moved = layout.zero_padding == "both" and entry.spec.zero_padding == "after"
-    if moved and entry.spec.shortcut == "A":
+    if layout.zero_padding == "both" and target.pads_after(entry.spec):
         told += transforms.move_zeros(tensors, found.blocks, back=True)
     if isinstance(layout.input, Input) and layout.input.order == "bgr":
         told += transforms.flip_channels(tensors)
@@ -71,7 +72,7 @@ def _require_expressible(path: Path, layout: Layout, entry: Entry, found: Struct
     spec, strides, why = entry.spec, target.strided(entry.spec), ""
     if found.design not in layout.designs:
         why = f"none of {found.design}'s design"
-    elif found.block not in layout.blocks:
+    elif found.block in get_args(Block) and found.block not in layout.blocks:
         why = f"none of {found.block} blocks"
     elif spec.shortcut not in layout.shortcuts:
         option = {"none": "without shortcuts"}.get(spec.shortcut, f"of shortcut {spec.shortcut}")
@@ -121,6 +122,9 @@ def _place(name: str) -> tuple[object, ...]:
     """Where a tensor's module stands: that of Keras's layers, by whose order it loads them."""
     module, _, part = name.rpartition(".")
     parts = ("weight", "bias", "running_mean", "running_var", "factor", "num_batches_tracked")
+    if module.startswith(("features", "classifier")):
+        stack, index = module.split(".")
+        return (stack == "classifier", "", int(index), "", parts.index(part))
     if not module.startswith("layer"):
         return (module == "fc", "", 0, module.replace("bn", "convx"), parts.index(part))
     stage, block, rest = module.split(".", 2)

@@ -97,7 +97,7 @@ def from_source(
     _require_shapes(path, tensors, spec, new_head=new_head)
     told = _transform(source, found, known, entry, tensors)
     if new_head:
-        told.append("new_head: fc was left out")
+        told.append(f"new_head: {target.head_of(spec)} was left out")
     if wrong := transforms.faults(tensors):
         raise refused(path, f"no weights of a trained network: {listed(wrong)}")
     classes = known.classes if known.classes and not new_head else None
@@ -171,7 +171,8 @@ def _require_shapes(
         if not (said.startswith("it lacks") and said.endswith(tuple(added)))
     ]
     if wrong:
-        hint = "--new-head leaves out fc" if "fc." in wrong[0] else ""
+        of_head = any(head in wrong[0] for head in target.HEADS)
+        hint = f"--new-head leaves out {target.head_of(spec)}" if of_head else ""
         raise refused(path, f"it is not {spec.name}: {listed(wrong)}", hint)
 
 
@@ -198,8 +199,7 @@ def _transform(
         ) from None
     if known.input and known.input.order == "bgr":
         told += transforms.flip_channels(tensors)
-    wanted = entry.spec.zero_padding
-    if known.zero_padding == "both" and wanted == "after" and entry.spec.shortcut == "A":
+    if known.zero_padding == "both" and target.pads_after(entry.spec):
         told += transforms.move_zeros(tensors, found.blocks)
     return told + transforms.count_batches(tensors)
 

@@ -18,7 +18,9 @@ from resnet_gen.read.network_spec import Block, Shortcut, rule
 from resnet_gen.read.validation import read_model
 from resnet_gen.read.yaml_source import yaml_files
 
-Module = Literal["conv1", "bn1", "conv", "bn", "downsample.0", "downsample.1", "fc"]
+Module = Literal[
+    "conv1", "bn1", "conv", "bn", "downsample.0", "downsample.1", "fc", "features", "classifier"
+]
 Kind = Literal["convolution", "batch_norm", "linear"]
 KIND: dict[Module, Kind] = {
     "conv1": "convolution",
@@ -28,7 +30,10 @@ KIND: dict[Module, Kind] = {
     "downsample.0": "convolution",
     "downsample.1": "batch_norm",
     "fc": "linear",
+    "features": "convolution",
+    "classifier": "linear",
 }
+OF_VGG: set[Module] = {"features", "classifier"}
 PARTS: dict[Kind, tuple[str, ...]] = {
     "convolution": ("weight", "bias"),
     "batch_norm": (
@@ -37,9 +42,16 @@ PARTS: dict[Kind, tuple[str, ...]] = {
     ),
     "linear": ("weight", "bias"),
 }
-PLACES = {"stage", "block", "layer"}
+PLACES: dict[Module, set[str]] = {
+    "conv": {"stage", "block", "layer"},
+    "bn": {"stage", "block", "layer"},
+    "downsample.0": {"stage", "block"},
+    "downsample.1": {"stage", "block"},
+    "features": {"index"},
+    "classifier": {"index"},
+}
 Names = str | list[str]
-Design = Literal["imagenet", "cifar"]
+Design = Literal["imagenet", "cifar", "vgg"]
 DEFAULT_DESIGNS: tuple[Design, ...] = ("imagenet",)
 DEFAULT_SHORTCUTS: tuple[Shortcut, ...] = ("B",)
 File = Literal["safetensors", "pth", "pkl", "npz", "h5"]
@@ -122,12 +134,14 @@ class Layout(_Table):
         default_factory=lambda: [*DEFAULT_SHORTCUTS],
         description="Options of shortcuts of its networks.",
     )
-    stride_in: Literal["conv1x1", "conv3x3", "ask", "config", "recorded"] = Field(
+    stride_in: Literal["conv1x1", "conv3x3", "ask", "config", "recorded", "none"] = Field(
         description="The layer of its bottlenecks that strides; ask: the file does not say; "
-        "config: its config.json says; recorded: the file names one of our networks."
+        "config: its config.json says; recorded: the file names one of our networks; "
+        "none: it has no bottlenecks."
     )
-    pooling: Literal["padded", "ceil", "recorded"] = Field(
-        "padded", description="Its max pooling: padded, or not padded and rounded up."
+    pooling: Literal["padded", "ceil", "recorded", "none"] = Field(
+        "padded",
+        description="Its 3×3 max pooling: padded, or not padded and rounded up; none: it has none.",
     )
     zero_padding: Literal["after", "both"] | None = Field(
         None, description="Where its option A has its zeros."
@@ -150,16 +164,16 @@ class Layout(_Table):
     @field_validator("modules")
     @classmethod
     def _all_modules(cls, modules: dict[Module, Names]) -> dict[Module, Names]:
-        if missing := KIND.keys() - modules.keys():
-            hint = "each of " + ", ".join(KIND) + " needs a name"
+        needed = [name for name in KIND if (name in OF_VGG) == bool(OF_VGG & modules.keys())]
+        if missing := set(needed) - modules.keys():
+            hint = "each of " + ", ".join(needed) + " needs a name"
             raise rule("modules", f"there is no name for {min(missing)}", hint)
         for module, names in modules.items():
             for name in several(names):
                 used = set(re.findall(r"\{(\w*)\}", name))
-                needed = {"conv": PLACES, "bn": PLACES, "downsample.0": {"stage", "block"}}
-                needed["downsample.1"] = needed["downsample.0"]
-                if used != needed.get(module, set()):
-                    wanted = ", ".join(f"{{{place}}}" for place in sorted(needed.get(module, ())))
+                places = PLACES.get(module, set())
+                if used != places:
+                    wanted = ", ".join(f"{{{place}}}" for place in sorted(places))
                     hint = f"its places are {wanted}" if wanted else "it has no places"
                     raise rule("modules", f"`{name}` is no name for {module}", hint)
         return modules

@@ -13,6 +13,7 @@ OURS = re.compile(
     r"(?:layer(?P<stage>\d+)\.(?P<block>\d+)\.)?"
     r"(?P<module>conv|bn|fc|downsample\.[01])(?P<layer>\d*)\.(?P<part>\w+)"
 )
+OURS_OF_VGG = re.compile(r"(?P<module>features|classifier)\.(?P<index>\d+)\.(?P<part>\w+)")
 BLOCKS_OF_50 = [3, 4, 6, 3]
 
 
@@ -40,21 +41,18 @@ class Naming:
 
     def theirs(self, name: str, blocks: Sequence[int]) -> str:
         """Their name for ours, in a network with these numbers of blocks."""
+        if found := OURS_OF_VGG.fullmatch(name):
+            return self._template(found).format(index=found["index"])
         found = OURS.fullmatch(name)
         if found is None:
             raise ValueError(f"no name of a network's tensor: {name}")
-        module, layer = found["module"], int(found["layer"] or 0)
         if found["stage"] is None:
-            module += found["layer"]
-        kind = KIND[module]  # type: ignore[index]
-        template = several(self.layout.modules[module])[0]  # type: ignore[index]
-        template = self.layout.names_of_parts(kind)[found["part"]][0].replace("*", template)
-        if found["stage"] is None:
-            return self.layout.prefixes[0] + template
+            return self._template(found, found["layer"])
+        template, layer = self._template(found), int(found["layer"] or 0)
         stage, block = int(found["stage"]), int(found["block"])
         numbers = self.layout.numbers
         layers = numbers.layer
-        return self.layout.prefixes[0] + template.format(
+        return template.format(
             stage=numbers.stage + stage - 1,
             block=(
                 _letter(block, blocks[stage - 1], blocks)
@@ -64,7 +62,16 @@ class Naming:
             layer=layers + layer - 1 if isinstance(layers, int) else layers[max(0, layer - 1)],
         )
 
+    def _template(self, found: re.Match[str], number: str = "") -> str:
+        """Their name for a tensor of ours, with places to fill in."""
+        module: Module = found["module"] + number  # type: ignore[assignment]
+        name = several(self.layout.modules[module])[0]
+        part = self.layout.names_of_parts(KIND[module])[found["part"]][0]
+        return self.layout.prefixes[0] + part.replace("*", name)
+
     def _our_name(self, module: Module, part: str, places: dict[str, str]) -> str | None:
+        if "index" in places:
+            return f"{module}.{int(places['index'])}.{part}"
         if "stage" not in places:
             return f"{module}.{part}"
         numbers, layers = self.layout.numbers, self.layout.numbers.layer
@@ -92,6 +99,7 @@ def _patterns_of(name: str, table: str) -> list[_Pattern]:
     numbers = layout.numbers
     places = {
         "stage": r"(?P<stage>\d{1,3})",
+        "index": r"(?P<index>\d{1,4})",
         "block": r"(?P<block>[a-z]|b\d{1,4})"
         if numbers.block == "letters"
         else r"(?P<block>\d{1,4})",

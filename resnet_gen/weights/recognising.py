@@ -104,7 +104,7 @@ def _require_names(contents: Contents, weights: Mapping[Any, Any]) -> None:
 
 def _has_beside(layout: Layout, contents: Contents, beside: Mapping[str, Any]) -> bool:
     if contents.metadata.get("format") == FORMAT:
-        return layout.name == "resnet-gen"
+        return "network_sha256" in layout.beside
     return all(name in beside for name in layout.beside)
 
 

@@ -8,10 +8,11 @@ from torch import Tensor
 
 from resnet_gen.network.expansion import expand
 from resnet_gen.network.layers import Operation
-from resnet_gen.read.network_spec import ImagenetSpec, NetworkSpec
+from resnet_gen.read.network_spec import ImagenetSpec, NetworkSpec, ResidualSpec
 from resnet_gen.weights.conventions import Conventions
 from resnet_gen.weights.structure import Structure, of_spec
 
+HEADS = ("fc.", "classifier.6.")  # how the tensors of the last layer begin
 STRIDES = {"conv1x1": "the 1×1 convolutions (v1)", "conv3x3": "the 3×3 convolutions (v1.5)"}
 POOLS = {"padded": "pads its max pooling", "ceil": "does not pad its max pooling and rounds up"}
 
@@ -23,6 +24,8 @@ def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
         if layer.operation == Operation.CONVOLUTION and layer.kernel:
             kernel = (layer.kernel, layer.kernel)
             found[f"{layer.name}.weight"] = (layer.out_channels, layer.in_channels, *kernel)
+            if dict(layer.arguments)["bias"]:
+                found[f"{layer.name}.bias"] = (layer.out_channels,)
         elif layer.operation == Operation.BATCH_NORM:
             for part in ("weight", "bias", "running_mean", "running_var"):
                 found[f"{layer.name}.{part}"] = (layer.out_channels,)
@@ -35,12 +38,22 @@ def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
 
 def is_head(name: str) -> bool:
     """Whether a tensor belongs to the last layer, which has an output for each class."""
-    return name.startswith("fc.")
+    return name.startswith(HEADS)
+
+
+def head_of(spec: NetworkSpec) -> str:
+    """The name of the last layer: fc, or VGG's classifier.6."""
+    return expand(spec).layers[-1].name
+
+
+def pads_after(spec: NetworkSpec) -> bool:
+    """Whether its shortcuts have zero channels, after the others."""
+    return isinstance(spec, ResidualSpec) and (spec.shortcut, spec.zero_padding) == ("A", "after")
 
 
 def strided(spec: NetworkSpec) -> str | None:
-    """The layer of a bottleneck that strides; None for basic blocks."""
-    if spec.block == "basic":
+    """The layer of a bottleneck that strides; None for networks without bottlenecks."""
+    if not isinstance(spec, ImagenetSpec) or spec.block == "basic":
         return None
     return "conv3x3" if spec.strided_convolution == 2 else "conv1x1"
 

@@ -90,8 +90,9 @@ def change_eps(tensors: Tensors, had: float, wanted: float) -> list[str]:
 
 def flip_channels(tensors: Tensors) -> list[str]:
     """The first convolution's input channels from BGR to RGB, or back."""
-    tensors["conv1.weight"] = tensors["conv1.weight"][:, [2, 1, 0]].contiguous()
-    return ["conv1's input channels in the opposite order: BGR and RGB"]
+    first = "conv1" if "conv1.weight" in tensors else "features.0"
+    tensors[f"{first}.weight"] = tensors[f"{first}.weight"][:, [2, 1, 0]].contiguous()
+    return [f"{first}'s input channels in the opposite order: BGR and RGB"]
 
 
 def move_zeros(tensors: Tensors, blocks: Sequence[int], *, back: bool = False) -> list[str]:

@@ -11,7 +11,7 @@ from resnet_gen.compare.recipe.words import LABELS
 from resnet_gen.compare.rows import MISSING, Part, Row, Verdict
 from resnet_gen.paper import training
 from resnet_gen.read.library import Entry
-from resnet_gen.read.network_spec import NetworkSpec
+from resnet_gen.read.network_spec import DEFAULT_RECIPES, NetworkSpec
 from resnet_gen.read.recipe import CifarRecipe, ImagenetRecipe
 from resnet_gen.read.recipes import AnyRecipe
 
@@ -92,6 +92,8 @@ def with_network(entry: Entry, answers: Mapping[str, Any] | None, other: Entry) 
 
 def heading(spec: NetworkSpec) -> str:
     """What stands above the rows."""
+    if spec.design not in DEFAULT_RECIPES:
+        return "recipe"
     return f"recipe, section {training.section(spec.design).section}"
 
 
