@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO_ITERATIONS := 400
-QUICK := specs finding_specs new_and_schemas network paper states stale origin edits faults folder safetensors results generated_text
+QUICK := specs finding_specs new_and_schemas network paper states stale origin edits faults folder safetensors results generated_text ledger ledger_runs
 
 .PHONY: demo test quick long generate clean
 
