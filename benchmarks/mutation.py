@@ -239,15 +239,23 @@ def run(count: int, size: str, seed: int) -> Iterator[dict[str, Any]]:
 # ---- The report ----------------------------------------------------------------------------------
 
 
-def table(found: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
-    """Edits by kind: how many changed something, were missed, were equivalent, called different."""
+def table(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Edits that run, by kind: what they changed, and what `diff` missed or saw wrongly.
+
+    "called_different" are equivalent ones in whose numbers it saw a difference.
+    """
     by_kind: dict[str, Counter[str]] = {}
     for each in found:
         counts = by_kind.setdefault(each["kind"], Counter())
         counts[each["outcome"]] += 1
-        if each["outcome"] == "equivalent" and each["numbers"]:
-            counts["called different"] += 1
-    return {kind: dict(counts) for kind, counts in sorted(by_kind.items())}
+        counts["called_different"] += each["outcome"] == "equivalent" and bool(each["numbers"])
+    rows = []
+    for kind, n in sorted(by_kind.items()):
+        judged = n["changed"] + n["missed"] + n["equivalent"]
+        shown = ("changed", "missed", "equivalent", "called_different")
+        rows.append({"edits_of": kind, "judged": judged, **{key: n[key] for key in shown}})
+    whole = {key: sum(row[key] for row in rows) for key in list(rows[0])[1:]} if rows else {}
+    return [*rows, {"edits_of": "all", **whole}]
 
 
 def main() -> None:
@@ -268,25 +276,20 @@ def main() -> None:
             if wrong:
                 print(json.dumps(each, ensure_ascii=False), flush=True)
             if len(found) % 50 == 0:
-                print(len(found), table(found), file=sys.stderr, flush=True)
+                print(len(found), table(found)[-1], file=sys.stderr, flush=True)
     judged = [each for each in found if "seconds" in each]
     slowest = sorted(judged, key=lambda each: -each["seconds"])[:10]
-    report = {
-        "command": " ".join(["python", "benchmarks/mutation.py", *sys.argv[1:]]),
-        "machine": timing.machine(),
-        "seed": args.seed,
-        "edits": len(judged),
-        "not_running": len(found) - len(judged),
-        "by_kind": table(found),
-        "missed": [e for e in judged if e["outcome"] == "missed"],
-        "called_different": [e for e in judged if e["outcome"] == "equivalent" and e["numbers"]],
-        "most_work": slowest,
-        "seconds": round(time.perf_counter() - began),
-    }
-    timing.RESULTS.mkdir(parents=True, exist_ok=True)
-    out = timing.RESULTS / "mutation.json"
-    out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    print(json.dumps(report["by_kind"], indent=1))
+    missed = [e for e in judged if e["outcome"] == "missed"]
+    timing.write(
+        "mutation",
+        table(found),
+        seed=args.seed,
+        not_running=len(found) - len(judged),
+        missed=missed,
+        called_different=[e for e in judged if e["outcome"] == "equivalent" and e["numbers"]],
+        most_work=slowest,
+        seconds=round(time.perf_counter() - began),
+    )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from resnet_gen.read.recipe import ImagenetRecipe
 BENCHMARKS = [
     *("training_step-cpu", "errors-cpu", "commands", "models-cpu"),
     *("input_pipeline", "imagenet_step-cpu"),
-    *("specs_at_random", "wrong_files", "generation_kills"),
+    *("specs_at_random", "wrong_files", "generation_kills", "mutation"),
 ]
 PHOTOGRAPHS = sorted(path.parent for path in (ROOT / "results/photographs").rglob("metrics.jsonl"))
 RUNS = sorted(path.parent for path in (ROOT / "results/cifar10").rglob("metrics.jsonl"))
@@ -93,6 +93,17 @@ def test_what_was_made_at_random_has_no_fault() -> None:
     assert found["specs_at_random"]["faults"] == found["wrong_files"]["faults"] == []
     (row,) = found["generation_kills"]["rows"]
     assert row["within_a_write"] >= 50 and len(found["generation_kills"]["each"]) == row["kills"]
+
+
+def test_no_edit_was_missed() -> None:
+    found = json.loads((ROOT / "results/benchmarks/mutation.json").read_text())
+    whole = found["rows"][-1]
+    assert whole["judged"] >= 1_000 and whole["missed"] == whole["called_different"] == 0
+    assert found["missed"] == found["called_different"] == []
+    assert whole["changed"] > 500 and whole["equivalent"] > 100
+    page = (ROOT / "results/README.md").read_text()
+    for edit in found["most_work"]:
+        assert f"| {edit['network']} | `{edit['what']}` |" in page
 
 
 @pytest.mark.parametrize("run", PHOTOGRAPHS, ids=lambda run: run.name)
