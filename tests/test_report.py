@@ -298,9 +298,9 @@ def test_responses_are_compared_by_their_means(
             raise Failure(Problem("weights", "has no weights"))
         return [SimpleNamespace(network=network, deviations=deviations[network])]
 
-    rooms = {"measuring": SimpleNamespace(measure=measure)}
-    rooms["drawing"] = SimpleNamespace(draw=lambda found, mean: figure.Figure())
-    monkeypatch.setattr(extras, "import_module", lambda name: rooms[name.split(".")[-1]])
+    drawing = SimpleNamespace(draw=lambda found, mean: figure.Figure())
+    monkeypatch.setattr(extras, "measuring", SimpleNamespace(measure=measure))
+    monkeypatch.setattr(extras, "drawing", drawing)
     report = making.build([tmp_path], tmp_path, experiment("figure7"))
     assert [picture.name for picture in report.pictures] == ["responses"]
     verdicts = {(f.claim.greater, f.claim.less): f for f in report.findings}
