@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import fake_training
+from conftest import ROOT
 from resnet_gen.errors import Failure, Problem
-from resnet_gen.experiments import continued, machine
+from resnet_gen.experiments import continued, definitions, machine, reproducing
 from resnet_gen.experiments.constructed import Constructed
-from resnet_gen.experiments.definitions import experiment, sizes
 from test_experiments_verified import sha256sum
 
 RUNS = Path("runs/smoke")
@@ -28,6 +28,12 @@ def construct(shallow: Path, deeper: str, out: Path, **_: Any) -> Constructed:
     name = json.loads((shallow / "results.json").read_text())["network"]
     out.write_bytes(f"{name} {deeper} {shallow}".encode())
     return Constructed(out, name, deeper, 18, 4e-6, 10.0, 1_000, (12.5, 12.5))
+
+
+@pytest.fixture
+def unreported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports take longer than all the pretended runs."""
+    monkeypatch.setattr(reproducing, "report", lambda *_: [Path("report.md")])
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +64,7 @@ def test_they_are_planned_after_what_they_are_made_of(cli: Callable) -> None:
     assert next(line for line in listed if line.startswith("mine")).split()[-1] == "4"
 
 
-def test_they_are_trained_from_the_shallower_weights_once(cli: Callable) -> None:
+def test_they_are_trained_from_the_shallower_weights_once(cli: Callable, unreported: None) -> None:
     code, out, _ = cli("reproduce", "mine", "--jobs", 4)
     assert code == 0
     assert CHILD.joinpath(continued.INIT).read_text() == f"plain20 plain56 {RUNS}/plain20-seed0"
@@ -102,10 +108,12 @@ def test_the_report_has_them_apart_and_ends_with_the_outcomes(cli: Callable) -> 
     assert CHILD.name not in cli("reproduce", "mine", "--verify").out
 
 
-def test_an_interrupted_one_goes_on_with_the_weights_it_began_with(cli: Callable) -> None:
+def test_an_interrupted_one_goes_on_with_the_weights_it_began_with(
+    cli: Callable, unreported: None
+) -> None:
     assert cli("reproduce", "mine").code == 0
     (CHILD / "results.json").unlink()
-    (CHILD / "checkpoint.pt").write_text("2")
+    (CHILD / "checkpoint.pt").write_text("4")
     (CHILD / "init.safetensors").write_text("those that it began with")
     assert cli("reproduce", "mine").code == 0
     assert (CHILD / "init.safetensors").read_text() == "those that it began with"
@@ -113,7 +121,7 @@ def test_an_interrupted_one_goes_on_with_the_weights_it_began_with(cli: Callable
 
 
 def test_weights_that_cannot_be_made_stop_no_other_run(
-    cli: Callable, monkeypatch: pytest.MonkeyPatch
+    cli: Callable, unreported: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any, **__: Any) -> Constructed:
         raise Failure(Problem("constructed", "its scores are others"), exit_code=3)
@@ -128,7 +136,7 @@ def test_weights_that_cannot_be_made_stop_no_other_run(
     assert code == 1 and CHILD.name not in err  # there is nothing to make it of
 
 
-def test_what_is_recorded_is_verified(cli: Callable) -> None:
+def test_what_is_recorded_is_verified(cli: Callable, unreported: None) -> None:
     assert cli("reproduce", "mine").code == 0
     assert CHILD.name in cli("reproduce", "mine", "--verify").out
     faults = {
@@ -152,10 +160,8 @@ def test_what_is_recorded_is_verified(cli: Callable) -> None:
     assert code == 2 and "with the weights of another plain20-seed0" in err
 
 
-def test_claims_are_of_section_1_and_budgets_of_each_design() -> None:
-    """Networks of other lengths are not compared: at size short, those of 110 layers."""
-    assert experiment("constructed").deepen
-    of = sizes()
+def test_what_sizes_are_worth_is_told_for_each_design() -> None:
+    of = definitions.read_sizes(ROOT / "specs/experiments/sizes.yaml")
     (cifar,) = of.budgets("short", ["cifar", "cifar"])
     (imagenet,) = of.budgets("short", ["imagenet"])
     assert "CIFAR" in cifar and "ImageNet" not in cifar and "CIFAR" not in imagenet
