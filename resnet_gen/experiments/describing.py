@@ -12,6 +12,7 @@ from resnet_gen.experiments.machine import Machine
 from resnet_gen.experiments.plan import Run, State
 from resnet_gen.experiments.running import Task, Training
 from resnet_gen.experiments.testing import Ensemble, Testing
+from resnet_gen.read import library
 from resnet_gen.train import plan as training_plan
 
 TESTED = {"photographs": 8}  # pictures of its test/; of ImageNet's val/ 50,000
@@ -129,9 +130,12 @@ def document(outline: Outline) -> dict[str, Any]:
 
 def experiments(every: Sequence[Experiment], size: Size) -> Sequence[tuple[str, ...]]:
     """A row for each experiment: name, place, title, and how many runs it has at a size."""
-    found = []
+    lengths, found = definitions.sizes(), []
     for experiment in every:
-        seeds = {name: plan.seeds_of(experiment, size, name) for name in experiment.networks}
+        seeds = {}
+        for name in experiment.networks:
+            length = lengths.length(size, library.network(name).spec.design, name)
+            seeds[name] = plan.seeds_of(experiment, name, length)
         count = sum(seeds.values())
         if experiment.deepen:
             count += len(continued.continued(experiment.networks, seeds))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -97,7 +97,7 @@ def runs_of(
             continue
         length = lengths.length(size, entry.spec.design, name)
         data = length.get("data", {"cifar": "cifar10"}.get(entry.spec.design, "imagenet"))
-        for seed in range(seeds_of(experiment, size, name, seeds)):
+        for seed in range(seeds or seeds_of(experiment, name, length)):
             found.append(
                 Run(
                     entry=entry,
@@ -119,11 +119,10 @@ def runs_of(
     return found + (_deepened(experiment, found) if experiment.deepen else [])
 
 
-def seeds_of(experiment: Experiment, size: Size, name: str, seeds: int | None = None) -> int:
-    """How many runs there are of a network, each with its own seed from 0 on."""
-    design = library.network(name).spec.design
-    of_size: int = sizes().length(size, design, name).get("seeds", 1)
-    return seeds or max(of_size, experiment.seeds.get(name, 1))
+def seeds_of(experiment: Experiment, name: str, length: Mapping[str, Any]) -> int:
+    """How many runs of a network an experiment has, at a size where they are of this length."""
+    of_size: int = length.get("seeds", 1)
+    return max(of_size, experiment.seeds.get(name, 1))
 
 
 def _deepened(experiment: Experiment, runs: Sequence[Run]) -> list[Run]:
