@@ -74,8 +74,8 @@ def sentences(found: Sequence[Outcome]) -> list[str]:
         if trained:
             text += f"; trained from there, its training error ends at {of_seeds(trained)}"
         for name, values in (
-            ("from random weights", [one.fresh for one in of]),
-            (f"{shallower}'s", [one.shallower for one in of]),
+            ("trained from random weights", [one.fresh for one in of]),
+            (f"that of {shallower}", [one.shallower for one in of]),
         ):
             if known := [value for value in values if value is not None]:
                 text += f", {name} at {of_seeds(known)}"
