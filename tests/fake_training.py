@@ -18,23 +18,23 @@ from resnet_gen.read import library
 MACHINE = Machine("cpu", "cpu", "a processor", 4, (2**34,))
 SIZES = """
 smoke:
-  budget: a moment
+  budget: {cifar: a moment, imagenet: two moments}
   cifar: {data: photos, iterations: 4, batch_size: 8, seeds: 1}
   imagenet: {data: photos, iterations: 2, batch_size: 8, seeds: 1}
 short:
-  budget: a moment
+  budget: {cifar: a moment, imagenet: two moments}
   cifar: {data: photos, iterations: 8, batch_size: 8, seeds: 2}
   imagenet: {data: photos, iterations: 2, batch_size: 8, seeds: 1}
 paper:
-  budget: a moment
+  budget: {cifar: a moment, imagenet: two moments}
   cifar: {data: photos, seeds: 1}
   imagenet: {data: photos, seeds: 1}
 """
 SCRIPT = """
 SPEC_SHA256 = "{sha256}"
-import argparse, json, os, pathlib, signal, sys, time
+import argparse, hashlib, json, os, pathlib, signal, sys, time
 parser = argparse.ArgumentParser()
-for flag in ("--data", "--root", "--out", "--test"):
+for flag in ("--data", "--root", "--out", "--test", "--init"):
     parser.add_argument(flag, type=pathlib.Path)
 for flag in ("--iterations", "--batch-size", "--seed"):
     parser.add_argument(flag, type=int)
@@ -73,6 +73,8 @@ results = {{
     "best_val_error": 40.0 - args.seed, "seconds": 2.0, "device": "cpu",
     "spec_sha256": SPEC_SHA256,
 }}
+if args.init:
+    results["init"] = hashlib.sha256(args.init.read_bytes()).hexdigest()
 (args.out / "results.json").write_text(json.dumps(results))
 """
 

@@ -22,6 +22,7 @@ from resnet_gen.experiments.definitions import experiment
 from resnet_gen.generate.loading import load_folder
 from resnet_gen.network.expansion import expand
 from resnet_gen.read import library
+from resnet_gen.report import tables
 from trained_networks import ask_here, checkpoint, make, network_of, train
 from training import main
 
@@ -236,7 +237,8 @@ def test_the_experiments_pairs() -> None:
 def test_what_training_makes_of_it(here: Path, tmp_path: Path) -> None:
     for name in ("a8", "plain8"):
         (tmp_path / f"{name}-seed0").symlink_to(here / f"runs/{name}-seed0")
-    planned = continued.continued(["plain8", "plain14", "a8", "a14"], seeds=1)
+    names = ["plain8", "plain14", "a8", "a14"]
+    planned = continued.continued(names, dict.fromkeys(names, 1))
     assert [run.name for run in planned] == ["plain14-from-plain8-seed0", "a14-from-a8-seed0"]
     assert continued.outcomes(planned, tmp_path) == []
     for run in planned:
@@ -250,9 +252,9 @@ def test_what_training_makes_of_it(here: Path, tmp_path: Path) -> None:
     assert plain.iterations == residual.iterations == 6 and plain.fresh is None
     lines = (tmp_path / "a14-seed0/metrics.jsonl").read_text().splitlines()
     assert residual.fresh == json.loads(lines[-1])["train_error"]  # each step was validated
-    rows = continued.table([plain, residual]).splitlines()
-    assert len(rows) == 4 and all(row.count("|") == rows[0].count("|") for row in rows)
-    assert "a8's to the bit" in rows[3] and f"{residual.fresh:.2f}%" in rows[3]
+    row, other = tables.constructed([plain, residual])
+    assert not row["equal_to_the_bit"] and row["scores_apart"] > 0 and row["iterations"] == 6
+    assert other["equal_to_the_bit"] and other["train_error_fresh"] == residual.fresh
     (tmp_path / planned[0].name / continued.COMPARED).write_text("[]")
     with pytest.raises(Failure, match="cannot be read"):
         continued.outcomes(planned, tmp_path)

@@ -196,10 +196,12 @@ def test_code_and_data_that_are_not_there(project: Path, cli: Callable) -> None:
     assert code == 2 and err.count("resnet-gen generate ") == 2  # both at once
 
 
-def test_help_needs_neither_torch_nor_submitit() -> None:
-    wanted = "sys.argv[1:] = ['reproduce', '--help']"
-    asks = "print({'torch', 'submitit', 'rich.progress'} & sys.modules.keys())"
+@pytest.mark.parametrize(("flag", "word"), [("--help", "--dry-run"), ("--list", "constructed")])
+def test_help_list_and_plans_import_nothing_slow(flag: str, word: str) -> None:
+    wanted = f"sys.argv[1:] = ['reproduce', '{flag}']"
+    plans = "import resnet_gen.experiments.reproducing"
+    asks = "print({'torch', 'submitit', 'matplotlib'} & sys.modules.keys())"
     text = f"import sys\n{wanted}\nfrom resnet_gen.cli.main import main\n"
-    text += f"try:\n    main()\nfinally:\n    {asks}"
+    text += f"try:\n    main()\nfinally:\n    {plans}\n    {asks}"
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("set()\n") and "--dry-run" in done.stdout
+    assert done.stdout.endswith("set()\n") and word in done.stdout

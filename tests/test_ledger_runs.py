@@ -69,6 +69,11 @@ def test_a_shorter_run_is_never_measured(shown: Callable, project: Path) -> None
     assert found["verdict"] == "63,999 of 64,000 iterations" and found["value"] == "8.75% (1 seed)"
 
 
+def test_a_run_that_began_with_weights_is_not_counted(shown: Callable, project: Path) -> None:
+    record(project / "results/deeper", "resnet20", 0, 8.0, init="0" * 64)
+    assert shown("Table 6", "ResNet 20", "error")["status"] == "not measured"
+
+
 def test_best_of_five_and_bounds(shown: Callable, project: Path) -> None:
     errors = [6.5, 6.9, 6.4, 6.6, 6.7]
     for seed, error in enumerate(errors):

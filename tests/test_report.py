@@ -16,7 +16,7 @@ from matplotlib import figure
 import made_up_runs
 from conftest import ROOT
 from resnet_gen.errors import Failure, Problem
-from resnet_gen.experiments.definitions import Claim, experiment
+from resnet_gen.experiments.definitions import Claim, experiment, sizes
 from resnet_gen.plot.runs import Curve
 from resnet_gen.report import (
     curves,
@@ -148,6 +148,42 @@ def test_what_was_not_trained_alike_is_not_compared(tmp_path: Path) -> None:
         shown, _ = groups.group(evidence.read([tmp_path / "a", other]))
         (found,) = findings.judge(claim("plain56", "plain20"), shown)
         assert found.verdict == Verdict.NOT_SHOWN and found.difference is None, changed
+
+
+def test_claims_of_size_short_between_other_lengths_are_not_judged(tmp_path: Path) -> None:
+    """110 layers have half the iterations of the others there, and are compared with each other."""
+    of, networks = sizes(), experiment("degradation").networks
+    for network in networks:
+        length = of.length("short", "cifar", network)["iterations"]
+        run(tmp_path, network, iterations=length // 10)
+    for name in ("degradation", "figure6"):
+        for found in findings.judge_all(experiment(name).claims, grouped(tmp_path)):
+            pair = {found.claim.greater, found.claim.less}
+            if pair <= set(networks):
+                alike = len({"110" in network for network in pair}) == 1
+                assert (found.difference is not None) == alike, pair
+                assert alike or "were not trained alike" in found.evidence
+                assert alike or ("200 of" in found.evidence and "400 of" in found.evidence)
+            else:
+                assert found.difference is None and "no finished run" in found.evidence
+
+
+def test_runs_that_began_with_weights_are_no_seeds(tmp_path: Path) -> None:
+    seeds(tmp_path, "plain56", (12.0, 13.0, 14.0))
+    run(tmp_path, "plain20")
+    run(tmp_path, "plain56", 3, test=1.0, init="ab" * 32)
+    fresh, begun = (g for g in grouped(tmp_path) if g.identity.network == "plain56")
+    assert [r.seed for r in fresh.runs] == [0, 1, 2] and [r.seed for r in begun.runs] == [3]
+    assert groups.names([fresh, begun]) == [
+        "plain-56",
+        "plain-56 (begun with the weights abababab)",
+    ]
+    (found,) = findings.judge(claim("plain56", "plain20"), grouped(tmp_path))
+    assert found.values[0] == (12.0, 13.0, 14.0)
+    assert not begun.comparable and not begun.papers_own
+    shown = making.build([tmp_path], tmp_path)
+    errors = next(picture for picture in shown.pictures if picture.name == "errors")
+    assert "plain: 20 layers" in errors.alternative and errors.alternative.count("56 layers") == 2
 
 
 def test_a_claim_is_judged_once_for_each_length(tmp_path: Path) -> None:
@@ -298,9 +334,9 @@ def test_responses_are_compared_by_their_means(
             raise Failure(Problem("weights", "has no weights"))
         return [SimpleNamespace(network=network, deviations=deviations[network])]
 
-    rooms = {"measuring": SimpleNamespace(measure=measure)}
-    rooms["drawing"] = SimpleNamespace(draw=lambda found, mean: figure.Figure())
-    monkeypatch.setattr(extras, "import_module", lambda name: rooms[name.split(".")[-1]])
+    drawing = SimpleNamespace(draw=lambda found, mean: figure.Figure())
+    monkeypatch.setattr(extras, "measuring", SimpleNamespace(measure=measure))
+    monkeypatch.setattr(extras, "drawing", drawing)
     report = making.build([tmp_path], tmp_path, experiment("figure7"))
     assert [picture.name for picture in report.pictures] == ["responses"]
     verdicts = {(f.claim.greater, f.claim.less): f for f in report.findings}

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from resnet_gen.cli.arguments import Json, examples
-from resnet_gen.errors import Failure, Problem
 
 commands = typer.Typer()
 
@@ -46,12 +45,9 @@ def report(
     Runs of one network and one length are its seeds. The report is written as report.md and
     report.html, with its figures as SVG and PNG, and its numbers as CSV.
     """
-    from importlib.util import find_spec
+    from resnet_gen.experiments import preparing
 
-    for package in ("matplotlib", "scipy"):
-        if find_spec(package) is None:
-            hint = "pip install 'resnet-gen[plot]'"
-            raise Failure(Problem(package, f"{package} is not installed", hint), exit_code=4)
+    preparing.require_plot()
     from resnet_gen import console
     from resnet_gen.experiments import definitions
     from resnet_gen.report import making

@@ -48,8 +48,8 @@ class Job:
             return ""
         try:
             self.process = running.start(self.task, self.machine or machine.ask(), self.jobs)
-        except log.HeldElsewhere:
-            return "another process is training it"
+        except (log.HeldElsewhere, Failure) as problem:
+            return running.why_not(problem)
         try:
             return running.finish(self.process)
         except KeyboardInterrupt:  # the script ends by itself, once its checkpoint is written

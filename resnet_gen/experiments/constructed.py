@@ -15,15 +15,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resnet_gen.errors import Failure, Problem
 from resnet_gen.generate import apart, origin
 from resnet_gen.network.expansion import expand
 from resnet_gen.read import library
 from resnet_gen.read.library import Entry
-from resnet_gen.responses import finding
-from resnet_gen.responses.finding import Subject
+
+if TYPE_CHECKING:
+    from resnet_gen.responses.finding import Subject
 
 OUT = Path("generated")
 IMAGES = 1_000
@@ -79,6 +80,8 @@ def construct(
             torch is not installed (4).
     """
     apart.require_torch()
+    from resnet_gen.responses import finding  # noqa: PLC0415  (torch: plans do without it)
+
     _require_place(out)
     subject = finding.find(shallow, generated, data, root)
     entry = library.network(deeper)

@@ -11,7 +11,7 @@ in `resnet56-from-resnet20-seed0`, which has besides what train.py writes
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,21 +61,33 @@ class Outcome(NamedTuple):
     fresh: float | None
 
 
-def continued(networks: Sequence[str], seeds: int) -> list[Continued]:
-    """The runs that are to be made beside those of `networks`: of each pair of them, each seed."""
-    return [Continued(*pair, seed) for pair in pairs(networks) for seed in range(seeds)]
+def continued(networks: Sequence[str], seeds: Mapping[str, int]) -> list[Continued]:
+    """The runs that are to be made beside those of `networks`, of the first seed first.
+
+    There is one of each pair of them and each seed that both are trained with; `seeds` says how
+    many each network is.
+    """
+    found = [
+        Continued(shallower, deeper, seed)
+        for shallower, deeper in pairs(networks)
+        for seed in range(min(seeds[shallower], seeds[deeper]))
+    ]
+    return sorted(found, key=lambda run: run.seed)
 
 
-def weights_for(run: Continued, folder: Path, root: Path | None = None) -> Path:
+def weights_for(
+    run: Continued, folder: Path, root: Path | None = None, *, anew: bool = False
+) -> Path:
     """The weights that a run begins with, made of the shallower run in `folder` if need be.
 
-    A file that is there stays as it is: a run that is resumed must have begun with it.
+    A file that is there stays as it is, unless it is to be made `anew`: a run that goes on must
+    have begun with it.
 
     Raises:
         Failure: as `construct` does.
     """
     init, compared = folder / run.name / INIT, folder / run.name / COMPARED
-    if not (init.is_file() and compared.is_file()):
+    if anew or not (init.is_file() and compared.is_file()):
         made = construct(folder / run.parent, run.deeper, init, root=root)
         document = made._asdict() | {"path": INIT}
         files.write(compared, json.dumps(document, indent=2) + "\n")
@@ -89,29 +101,6 @@ def outcomes(planned: Iterable[Continued], folder: Path) -> list[Outcome]:
         Failure: a file of theirs cannot be read (exit code 2).
     """
     return [_outcome(run, folder) for run in planned if (folder / run.name / COMPARED).is_file()]
-
-
-def table(found: Sequence[Outcome]) -> str:
-    """The outcomes as a table in Markdown."""
-    heads = (
-        *("network", "its scores", "training error: as made", "after training", "fresh"),
-        *("shallower", "iterations", "seed"),
-    )
-    lines = [heads, ("---",) * 2 + ("--:",) * (len(heads) - 2)]
-    for each in found:
-        run, made = each.run, each.compared
-        equal = "to the bit" if made.to_the_bit else f"to {made.apart / made.largest:.0e}"
-        trained = "" if each.iterations is None else f"{each.iterations:,}"
-        lines.append(
-            (
-                f"{run.deeper} of {run.shallower}",
-                f"{run.shallower}'s {equal}",
-                f"{made.errors[1]:.2f}%",
-                *map(_percent, (each.continued, each.fresh, each.shallower)),
-                *(trained, str(run.seed)),
-            )
-        )
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def _outcome(run: Continued, folder: Path) -> Outcome:
@@ -130,12 +119,8 @@ def _outcome(run: Continued, folder: Path) -> Outcome:
 
 
 def _last(folder: Path) -> tuple[int | None, float | None]:
-    """A run's last iteration, and its training error there."""
-    if not (folder / runs.METRICS).is_file():
+    """The last iteration of a run that has ended, and its training error there."""
+    if not all((folder / name).is_file() for name in (runs.METRICS, "results.json")):
         return None, None
     (run,) = runs.read([folder])
     return round(run.rate.steps[-1]), run.training.values[-1]
-
-
-def _percent(error: float | None) -> str:
-    return "" if error is None else f"{error:.2f}%"

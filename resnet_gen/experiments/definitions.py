@@ -5,7 +5,7 @@ specs/experiments/NAME.yaml has one experiment each; sizes.yaml says how long ru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -17,6 +17,7 @@ from resnet_gen.read.folders import experiment_files
 from resnet_gen.read.validation import read_document, validate
 from resnet_gen.read.yaml_source import Document, KeyPath, Span
 
+CIFAR = "cifar"  # the design of CIFAR's networks; all others are of ImageNet's
 SIZES = "sizes"  # the stem of the file that is no experiment
 Size = Literal["smoke", "short", "paper"]
 Figure = Literal["train_error", "val_error", "test_error", "responses"]
@@ -52,6 +53,11 @@ class Experiment(_Data):
     seeds: dict[str, Count] = Field(
         description="Networks of which it needs more runs than their size says.", default={}
     )
+    deepen: bool = Field(
+        description="Whether a network that is another one of `networks` with blocks added is "
+        "trained once more, from the weights that the shallower one has learned.",
+        default=False,
+    )
     tests: list[Test] = Field(
         description="Tests of each trained network of ImageNet, besides its validation.", default=[]
     )
@@ -72,10 +78,17 @@ class Length(_Data):
     seeds: Count | None = Field(None, description="Runs of each network: seeds 0, 1, 2 ...")
 
 
+class Budget(_Data):
+    """What a size costs and what it is worth, of networks of each design, in half a sentence."""
+
+    cifar: str
+    imagenet: str
+
+
 class SizeOf(_Data):
     """A size: how long runs of each design are, and of networks that differ."""
 
-    budget: str = Field(description="What it costs and what it is worth, in a sentence.")
+    budget: Budget
     cifar: Length
     imagenet: Length
     networks: dict[str, Length] = Field(default={}, description="Networks that differ.")
@@ -91,9 +104,16 @@ class Sizes(_Data):
     def length(self, size: Size, design: str, network: str) -> dict[str, Any]:
         """How a run of this network is made, by the keys of `Length`; the recipe has the rest."""
         of: SizeOf = getattr(self, size)
-        general: Length = of.cifar if design == "cifar" else of.imagenet
+        general: Length = of.cifar if design == CIFAR else of.imagenet
         own = of.networks.get(network, Length())
         return general.model_dump(exclude_none=True) | own.model_dump(exclude_none=True)
+
+    def budgets(self, size: Size, designs: Iterable[str]) -> list[str]:
+        """What the size costs and is worth, a sentence for each design that is among these."""
+        of: SizeOf = getattr(self, size)
+        are_cifar = {design == CIFAR for design in designs}
+        told = [of.budget.cifar] * (True in are_cifar) + [of.budget.imagenet] * (False in are_cifar)
+        return [f"Size {size}: {text}." for text in dict.fromkeys(told)]
 
 
 def experiment(name: str) -> Experiment:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from resnet_gen.experiments import costs, definitions, plan, preparing, testing
+from resnet_gen.experiments import continued, costs, definitions, plan, preparing, testing
 from resnet_gen.experiments.definitions import Experiment, Size
 from resnet_gen.experiments.machine import Machine
 from resnet_gen.experiments.plan import Run, State
@@ -54,7 +54,8 @@ class Outline:
         """The trainings that are left, and the tests that come after them."""
         trainings = [Training(run) for run in self.left]
         tests: list[Testing | Ensemble] = [*testing.tests_left(self.experiment, self.runs)]
-        return trainings, [*tests, *testing.ensemble_left(self.experiment, self.runs)]
+        fresh = [run for run in self.runs if not run.parent]
+        return trainings, [*tests, *testing.ensemble_left(self.experiment, fresh)]
 
     @property
     def seconds(self) -> float:
@@ -82,10 +83,9 @@ HEADS = ("run", "", "data", "iterations × images", "multiply-adds", "time left"
 
 def summary(outline: Outline) -> list[str]:
     """What is said below the table: the size's budget, tests, jobs, and the time in all."""
-    experiment = outline.experiment
-    size = getattr(definitions.sizes(), outline.size)
-    lines = [f"{outline.size}: {size.budget}"]
-    if not experiment.networks:
+    designs = [run.entry.spec.design for run in outline.runs]
+    lines = definitions.sizes().budgets(outline.size, designs)
+    if not outline.runs:
         lines = ["nothing is trained: it is counted"]
     else:
         lines.append(f"{len(outline.left)} of {len(outline.runs)} runs are left, on")
@@ -116,6 +116,7 @@ def document(outline: Outline) -> dict[str, Any]:
                 "run": run.folder.as_posix(),
                 "network": run.entry.name,
                 "seed": run.seed,
+                "begins_with": run.parent.folder.as_posix() if run.parent else None,
                 "state": state,
                 "data": run.data,
                 "iterations": run.iterations,
@@ -131,10 +132,13 @@ def experiments(every: Sequence[Experiment], size: Size) -> Sequence[tuple[str, 
     """A row for each experiment: name, place, title, and how many runs it has at a size."""
     lengths, found = definitions.sizes(), []
     for experiment in every:
-        count = 0
+        seeds = {}
         for name in experiment.networks:
             length = lengths.length(size, library.network(name).spec.design, name)
-            count += max(length.get("seeds", 1), experiment.seeds.get(name, 1))
+            seeds[name] = plan.seeds_of(experiment, name, length)
+        count = sum(seeds.values())
+        if experiment.deepen:
+            count += len(continued.continued(experiment.networks, seeds))
         runs = str(count) if count else "none"
         found.append((experiment.experiment, experiment.place, experiment.title, runs))
     return found

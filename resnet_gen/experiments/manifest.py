@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from resnet_gen import files
 from resnet_gen.errors import Failure, Problem
+from resnet_gen.experiments import continued
 from resnet_gen.experiments import machine as machines
 from resnet_gen.experiments.machine import Machine
 
@@ -50,6 +51,16 @@ class _Session(BaseModel):
     threads: int
 
 
+class _Init(BaseModel):
+    """The weights that a run began with, which were made of a shallower network's run."""
+
+    sha256: str  # of init.safetensors, which results.json has too
+    compared_sha256: str  # of constructed.json
+    network: str  # the shallower one
+    parent: str  # its run, a folder beside this one
+    parent_sha256: str  # of that run's results.json
+
+
 class _Manifest(_Session):
     """What every manifest has; more may be in it."""
 
@@ -63,6 +74,7 @@ class _Manifest(_Session):
     results_sha256: str | None
     metrics_sha256: str | None
     earlier: list[_Session] = []
+    init: _Init | None = None
 
 
 def read(folder: Path) -> dict[str, Any] | None:
@@ -111,6 +123,14 @@ def begin(run: Run, machine: Machine, threads: int) -> None:
         "command": ["python", run.script.as_posix(), *run.arguments],
         **dict.fromkeys(RECORDED),
     }
+    if run.parent:
+        now["init"] = {
+            "sha256": hash_of(run.folder / continued.INIT),
+            "compared_sha256": hash_of(run.folder / continued.COMPARED),
+            "network": run.parent.entry.name,
+            "parent": run.parent.name,
+            "parent_sha256": hash_of(run.parent.folder / "results.json"),
+        }
     before = {key: had[key] for key in _Session.model_fields if key in had}
     sessions = list(had.get("earlier", []))
     if before and before != {key: now[key] for key in before}:
@@ -127,8 +147,7 @@ def complete(folder: Path, data: str, root: Path) -> None:
     found["device"] = results.get("device", found["device"])
     found["data"] = data_of(data, root)  # which the run may have downloaded
     for key, name in RECORDED.items():
-        path = folder / name
-        found[key] = sha256(path.read_bytes()) if path.is_file() else None
+        found[key] = hash_of(folder / name) or None
     _write(folder, found)
 
 
@@ -171,6 +190,11 @@ def data_of(data: str, root: Path) -> dict[str, Any]:
 def sha256(content: bytes) -> str:
     """The hash of some bytes, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
+
+
+def hash_of(path: Path) -> str:
+    """The hash of a file, or nothing where there is none."""
+    return sha256(path.read_bytes()) if path.is_file() else ""
 
 
 @functools.cache

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from resnet_gen.errors import Failure, Problem
-from resnet_gen.experiments import log, manifest
+from resnet_gen.experiments import continued, log, manifest
 from resnet_gen.experiments.definitions import Experiment, Size, sizes
 from resnet_gen.network.expansion import Network
 from resnet_gen.read import library
@@ -43,6 +43,7 @@ class Run:
     root: Path  # and its --root
     iterations: int
     batch_size: int
+    parent: Run | None = None  # the shallower run whose weights it begins with, blocks added
 
     @property
     def name(self) -> str:
@@ -65,6 +66,8 @@ class Run:
             "--batch-size": self.batch_size,
             "--seed": self.seed,
         }
+        if self.parent:
+            flags["--init"] = (self.folder / continued.INIT).as_posix()
         return [word for flag, value in flags.items() for word in (flag, str(value))]
 
 
@@ -77,7 +80,8 @@ def runs_of(
 ) -> list[Run]:
     """The runs of an experiment: of the first seed all networks, and so on.
 
-    `seeds` takes the place of what the size and the experiment say; `out` has the generated code.
+    Those that begin with the weights of others come last. `seeds` takes the place of what the size
+    and the experiment say; `out` has the generated code.
 
     Raises:
         Failure: a network is not generated, or its code is of another spec (exit code 2).
@@ -93,8 +97,7 @@ def runs_of(
             continue
         length = lengths.length(size, entry.spec.design, name)
         data = length.get("data", {"cifar": "cifar10"}.get(entry.spec.design, "imagenet"))
-        wanted = seeds or max(length.get("seeds", 1), experiment.seeds.get(name, 1))
-        for seed in range(wanted):
+        for seed in range(seeds or seeds_of(experiment, name, length)):
             found.append(
                 Run(
                     entry=entry,
@@ -112,7 +115,28 @@ def runs_of(
             )
     if problems:
         raise Failure(problems)
-    return sorted(found, key=lambda run: run.seed)
+    found.sort(key=lambda run: run.seed)
+    return found + (_deepened(experiment, found) if experiment.deepen else [])
+
+
+def seeds_of(experiment: Experiment, name: str, length: Mapping[str, Any]) -> int:
+    """How many runs of a network an experiment has, at a size where they are of this length."""
+    of_size: int = length.get("seeds", 1)
+    return max(of_size, experiment.seeds.get(name, 1))
+
+
+def _deepened(experiment: Experiment, runs: Sequence[Run]) -> list[Run]:
+    """The deeper networks' runs once more, from the weights of the shallower ones."""
+    by_name = {run.name: run for run in runs}
+    seeds = {name: sum(run.entry.name == name for run in runs) for name in experiment.networks}
+    return [
+        replace(
+            by_name[one.fresh],
+            folder=by_name[one.fresh].folder.with_name(one.name),
+            parent=by_name[one.parent],
+        )
+        for one in continued.continued(experiment.networks, seeds)
+    ]
 
 
 def state_of(run: Run) -> State:
@@ -177,6 +201,14 @@ def changes(run: Run) -> list[str]:
     if had.get("spec_sha256") != run.entry.sha256:
         differing = _differences(had.get("spec"), run.entry.canonical)
         found += differing or ["by another spec or recipe"]
+    if run.parent and has_begun(run.folder):
+        parent, began = run.parent, had.get("init") or {}
+        if not isinstance(began, dict):  # of a run without a manifest: the hash of its weights
+            return found
+        if not began:
+            found.append(f"it began with random weights, now with those of {parent.name}")
+        elif manifest.hash_of(parent.folder / "results.json") not in ("", began["parent_sha256"]):
+            found.append(f"it began with the weights of another {parent.name}")
     return found
 
 

@@ -62,6 +62,14 @@ def require_scikit_learn() -> None:
         raise Failure(Problem("scikit-learn", "scikit-learn is not installed", hint), exit_code=4)
 
 
+def require_plot() -> None:
+    """Raises Failure (exit code 4) where a package that reports are made with is missing."""
+    for package in ("matplotlib", "scipy"):
+        if importlib.util.find_spec(package) is None:
+            hint = "pip install 'resnet-gen[plot]'"
+            raise Failure(Problem(package, f"{package} is not installed", hint), exit_code=4)
+
+
 def _require_cifar(data: str, root: Path) -> None:
     """Downloads CIFAR once, where several runs at once would each do so."""
     if (root / CIFAR[data]).is_dir():  # the scripts check each file of it

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -26,8 +24,6 @@ from resnet_gen.experiments.describing import Outline
 from resnet_gen.experiments.plan import Run
 from resnet_gen.experiments.running import Failed, Task, Training
 from resnet_gen.experiments.testing import Ensemble, Testing
-
-REPORT = "resnet_gen.report"  # the room that makes reports
 
 
 def outline(
@@ -59,6 +55,7 @@ def do(what: Outline, out: Path, kind: cluster.Kind | None, jobs: int | None) ->
         Failure: something that runs need is not there (exit codes 2 and 4).
         KeyboardInterrupt: runs have been stopped; those on a cluster go on.
     """
+    preparing.require_plot()
     trainings, tests = what.tasks()
     if trainings or tests:
         if kind:
@@ -66,8 +63,11 @@ def do(what: Outline, out: Path, kind: cluster.Kind | None, jobs: int | None) ->
         preparing.prepare([run for task in (*trainings, *tests) for run in _needs(task)])
     for run in what.runs:
         _seal(run)
-    failed = _carry_out(what, trainings, kind, jobs)
-    finished = [run for run in what.runs if (run.folder / "results.json").is_file()]
+    failed = _carry_out(what, [task for task in trainings if not task.run.parent], kind, jobs)
+    finished = _finished(what)
+    deeper = [task for task in trainings if task.run.parent in finished]
+    failed += _carry_out(what, deeper, kind, jobs)
+    finished = _finished(what)
     possible = [task for task in tests if set(finished).issuperset(_needs(task))]
     failed += _carry_out(what, possible, kind, jobs)
     return Done(report(what.experiment, finished, out), [_problem(each) for each in failed])
@@ -75,14 +75,15 @@ def do(what: Outline, out: Path, kind: cluster.Kind | None, jobs: int | None) ->
 
 def report(experiment: Experiment, runs: Sequence[Run], out: Path) -> list[Path]:
     """The paths of the experiment's report on finished runs."""
-    if importlib.util.find_spec(REPORT) is None:
-        console.note("note: this version writes no report")
-        return []
+    from resnet_gen.report import making  # noqa: PLC0415  (matplotlib is slow, and an extra)
+
     if experiment.networks and not runs:
         return []
-    making = importlib.import_module(f"{REPORT}.making")
-    made: list[Path] = making.make([run.folder for run in runs], out, experiment)
-    return made
+    return making.make([run.folder for run in runs], out, experiment)
+
+
+def _finished(what: Outline) -> list[Run]:
+    return [run for run in what.runs if (run.folder / "results.json").is_file()]
 
 
 def _carry_out(

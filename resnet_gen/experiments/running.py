@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import IO, NamedTuple, Protocol
 
 from resnet_gen import console
-from resnet_gen.experiments import log, manifest, plan
+from resnet_gen.errors import Failure
+from resnet_gen.experiments import continued, log, manifest, plan
+from resnet_gen.experiments.continued import Continued
 from resnet_gen.experiments.machine import Machine
 from resnet_gen.experiments.plan import Run
 from resnet_gen.train import launch
@@ -54,7 +56,11 @@ class Task(Protocol):
         ...
 
     def begin(self, machine: Machine, threads: int) -> None:
-        """What is written before the process starts."""
+        """What is written before the process starts.
+
+        Raises:
+            Failure: it cannot start.
+        """
         ...
 
     def is_done(self) -> bool:
@@ -92,8 +98,17 @@ class Training:
         return [self.run.script.as_posix(), *self.run.arguments, *more]
 
     def begin(self, machine: Machine, threads: int) -> None:
-        """Writes the manifest."""
-        manifest.begin(self.run, machine, threads)
+        """Makes the weights to begin with, where they are another run's, and writes the manifest.
+
+        Raises:
+            Failure: they cannot be made.
+        """
+        run = self.run
+        if run.parent:
+            begun = plan.has_begun(self.folder)
+            which = Continued(run.parent.entry.name, run.entry.name, run.seed)
+            continued.weights_for(which, self.folder.parent, run.root, anew=not begun)
+        manifest.begin(run, machine, threads)
 
     def is_done(self) -> bool:
         """Whether the run has ended, as its results say."""
@@ -175,9 +190,10 @@ def carry_out(tasks: Sequence[Task], machine: Machine, jobs: int, view: View) ->
                     try:
                         going.append(start(task, machine, jobs, slot))
                         view.started(task)
-                    except log.HeldElsewhere:
-                        fail(task, "another process is training it")
-                        view.ended(task, "another process is training it")
+                    except (log.HeldElsewhere, Failure) as problem:
+                        complaint = why_not(problem)
+                        fail(task, complaint)
+                        view.ended(task, complaint)
                 for process in [each for each in going if each.popen.poll() is not None]:
                     going.remove(process)
                     complaint = finish(process)
@@ -197,6 +213,7 @@ def start(task: Task, machine: Machine, jobs: int = 1, slot: int = 0) -> Process
 
     Raises:
         HeldElsewhere: another process is at it.
+        Failure: what it begins with is not there.
     """
     threads = threads_of(machine, jobs)
     file = log.hold(task.folder)
@@ -214,6 +231,13 @@ def start(task: Task, machine: Machine, jobs: int = 1, slot: int = 0) -> Process
         file.close()
         raise
     return Process(task, popen, file, slot)
+
+
+def why_not(problem: log.HeldElsewhere | Failure) -> str:
+    """Why a task did not start, in the words that follow its name."""
+    if isinstance(problem, Failure):
+        return f"cannot begin: {problem.problems[0].message}"
+    return "another process is training it"
 
 
 def threads_of(machine: Machine, jobs: int) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_gen.errors import Failure, Problem
-from resnet_gen.experiments import manifest
+from resnet_gen.experiments import continued, manifest
 from resnet_gen.experiments.definitions import Experiment, Size
 from resnet_gen.experiments.plan import RUNS
 from resnet_gen.read.network_spec import sha256_of
@@ -66,6 +66,8 @@ def verify(experiment: Experiment, size: Size | None = None) -> list[Verified]:
         network = str(had.get("network", folder.name.partition("-seed")[0]))
         if network not in experiment.networks or (size and had.get("size", size) != size):
             continue
+        if had.get("init") and not experiment.deepen:
+            continue
         verified = Verified(folder, network, str(had.get("size", "")))
         if problem:
             verified.faults.append(problem)
@@ -106,6 +108,8 @@ def _verify(verified: Verified, had: dict[str, Any]) -> None:
     if sha256_of(had["spec"]) != had["spec_sha256"]:
         fault("its spec is not the one of its spec_sha256")
     verified.results = _numbers(folder, had, fault)
+    if had.get("init"):
+        _beginning(folder, had["init"], verified.results, fault)
     sessions = [had, *had.get("earlier", [])]
     places = [_files(session, had["spec_sha256"], fault) for session in sessions]
     verified.code = "; before that ".join(dict.fromkeys(places[:1] + places[:0:-1]))
@@ -135,6 +139,24 @@ def _numbers(folder: Path, had: dict[str, Any], fault: Fault) -> dict[str, Any]:
     if best is not None and best != min(validated, default=None):
         fault(f"best_val_error {best} is not the least in {METRICS}", RESULTS)
     return dict(results)
+
+
+def _beginning(folder: Path, init: dict[str, str], results: dict[str, Any], fault: Fault) -> None:
+    """Compares the weights that a run began with to its results, and to the run they are of."""
+    if results.get("init") != init["sha256"]:
+        fault(f"began with other weights than the manifest's {continued.INIT}", RESULTS)
+    for name, expected in (
+        (continued.INIT, init["sha256"]),
+        (continued.COMPARED, init["compared_sha256"]),
+    ):
+        # Weights may be left out of what is recorded; how they compared is one of its numbers.
+        if not (folder / name).is_file() and name != continued.INIT:
+            fault("there is no such file, and the manifest has its hash", name)
+        elif (folder / name).is_file() and manifest.hash_of(folder / name) != expected:
+            fault("has been changed since the run began", name)
+    parent = folder.with_name(init["parent"]) / RESULTS
+    if parent.is_file() and manifest.hash_of(parent) != init["parent_sha256"]:
+        fault(f"was made of another {init['parent']} than the one beside it")
 
 
 def _files(session: dict[str, Any], spec_sha256: str, fault: Fault) -> str:

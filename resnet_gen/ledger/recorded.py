@@ -37,6 +37,7 @@ class Recorded:
     seed: int
     device: str
     spec_sha256: str
+    began: bool  # with weights that were given to it (--init), and not with random ones
     figures: dict[str, float]
 
 
@@ -83,7 +84,8 @@ def read(folder: Path) -> tuple[list[Recorded], list[str]]:
 def shown(runs: Sequence[Recorded], entry: Entry, figure: str) -> Shown | None:
     """What the longest runs of this network on the paper's data show; None without any.
 
-    Runs of another spec or recipe than the network's do not count. Of two with the same seed, the
+    Runs of another spec or recipe than the network's do not count, nor do those that began with
+    given weights. Of two with the same seed, the
     first by its path counts.
     """
     recipe = entry.recipe
@@ -92,7 +94,7 @@ def shown(runs: Sequence[Recorded], entry: Entry, figure: str) -> Shown | None:
     fitting = [
         run
         for run in runs
-        if (run.network, run.spec_sha256) == (entry.name, entry.sha256)
+        if (run.network, run.spec_sha256, run.began) == (entry.name, entry.sha256, False)
         and run.data == DATA[entry.spec.design]
         and run.iterations <= recipe.iterations
         and run.batch_size in (None, recipe.batch_size)
@@ -141,6 +143,7 @@ def _run(folder: Path) -> Recorded:
         int(results["seed"]),
         str(results["device"]),
         str(results["spec_sha256"]),
+        "init" in results,
         figures | {"train_error": run.training.values[-1]},
     )
 

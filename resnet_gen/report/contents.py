@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from resnet_gen.experiments.continued import Outcome
 from resnet_gen.experiments.definitions import Experiment
 from resnet_gen.report import tables
 from resnet_gen.report.findings import Finding
@@ -25,6 +26,7 @@ class Report:
     findings: list[Finding]
     pictures: list[Picture]
     counts: list[tables.Row]  # parameters and multiply-adds, of an experiment that counts them
+    constructed: list[Outcome]  # deeper networks by construction, and what training made of them
     notes: list[str]
 
     def document(self, paths: Sequence[Path]) -> dict[str, Any]:
@@ -36,6 +38,7 @@ class Report:
             "results": tables.results(self.groups),
             "runs": tables.runs(self.groups),
             "counts": self.counts,
+            "constructed": tables.constructed(self.constructed),
             "missing": self.missing,
             "notes": self.notes,
             "files": [path.as_posix() for path in paths],
@@ -49,5 +52,6 @@ class Report:
             "findings.csv": tables.findings(self.findings),
             "curves.csv": tables.curves(self.groups),
             "counts.csv": self.counts,
+            "constructed.csv": tables.constructed(self.constructed),
         }
         return {name: rows for name, rows in found.items() if rows}

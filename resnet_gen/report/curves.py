@@ -90,9 +90,10 @@ def look(shown: Sequence[Panel]) -> Look:
 def draw(shown: Sequence[Panel], common: Look) -> Figure:
     """The panels beside each other, over the same errors."""
     with style.styled():
-        figure = Figure(figsize=(0.6 + 3.5 * len(shown), 3.1))
+        gaps = (len(shown) - 1) * _room(common)
+        figure = Figure(figsize=(0.6 + 3.5 * len(shown) + gaps, 3.1))
         row = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-        figure.subplots_adjust(wspace=0.55)
+        figure.subplots_adjust(wspace=0.55 + _room(common) / 2.3)  # in widths of a panel
         for axes, panel in zip(row, shown, strict=True):
             _draw_panel(axes, panel, common)
         row[0].set_ylabel("error (%)")
@@ -144,6 +145,11 @@ def _draw_panel(axes: Axes, panel: Panel, common: Look) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step / unit:,.10g}"))
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_locator(MultipleLocator(5 if top <= 30 else 10))
+
+
+def _room(common: Look) -> float:
+    """Inches between panels that long names need, beside what short ones have."""
+    return 0.05 * max(0, max(map(len, common.labels.values())) - len("ResNet-1202"))
 
 
 def _latest(group: Group) -> float:

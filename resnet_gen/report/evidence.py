@@ -44,6 +44,7 @@ class Results(_Written):
     seconds: float | None = None
     spec_sha256: str = ""
     torch: str = ""
+    init: str = ""  # the SHA-256 of the weights that it began with, if not random ones
 
 
 class Tested(_Written):
@@ -64,6 +65,12 @@ class Git(_Written):
     dirty: bool | None = None
 
 
+class Began(_Written):
+    """What `reproduce` has made the weights of, that a run began with."""
+
+    network: str
+
+
 class Manifest(_Written):
     """What `reproduce` records of a run beside what its script does."""
 
@@ -73,6 +80,7 @@ class Manifest(_Written):
     machine: str | None = None
     spec: dict[str, Any] = {}
     git: Git | None = None
+    init: Began | None = None
     results_sha256: str | None = None
     metrics_sha256: str | None = None
 
@@ -105,6 +113,13 @@ class Evidence:
     def steps(self) -> int:
         """Iterations that were trained."""
         return self.results.iterations if self.results else int(self.run.rate.steps[-1])
+
+    @property
+    def began_with(self) -> str:
+        """The network that its first weights were made of, or their hash; empty: random ones."""
+        if self.manifest and self.manifest.init:
+            return self.manifest.init.network
+        return self.results.init if self.results else ""
 
     @property
     def held_out(self) -> str:

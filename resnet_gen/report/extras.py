@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 
+from resnet_gen.draw import architecture as side_by_side
 from resnet_gen.errors import Failure
 from resnet_gen.network.expansion import expand
 from resnet_gen.paper.figures import Figure as Printed
@@ -17,6 +17,7 @@ from resnet_gen.read import library
 from resnet_gen.report.evidence import Evidence
 from resnet_gen.report.pictures import Picture, picture
 from resnet_gen.report.tables import Row
+from resnet_gen.responses import drawing, measuring
 
 MADE_BY = "resnet-gen report"
 ENSEMBLE = "ensemble.json"
@@ -24,11 +25,6 @@ ENSEMBLE = "ensemble.json"
 
 def measured(runs: Sequence[Evidence]) -> tuple[dict[str, float], list[Picture], list[str]]:
     """The mean response of each run by its label, Figure 7, and why some runs have none."""
-    try:
-        drawing = import_module("resnet_gen.responses.drawing")
-        measuring = import_module("resnet_gen.responses.measuring")
-    except ImportError:
-        return {}, [], ["Responses are not measured: this installation cannot."]
     found, means, notes = [], {}, []
     for run in runs:
         try:
@@ -56,19 +52,16 @@ def measured(runs: Sequence[Evidence]) -> tuple[dict[str, float], list[Picture],
     return means, [made], notes
 
 
-def architecture(networks: Sequence[str]) -> tuple[list[Picture], list[str]]:
+def architecture(networks: Sequence[str]) -> Picture:
     """The networks side by side, as Figure 3 has them."""
-    try:
-        drawing = import_module("resnet_gen.draw.architecture")
-    except ImportError:
-        return [], ["The networks are not drawn: this installation cannot."]
     entries = [library.network(name) for name in networks]
-    svg = drawing.draw(drawing.columns([expand(entry.spec) for entry in entries]), MADE_BY)
+    svg = side_by_side.draw(
+        side_by_side.columns([expand(entry.spec) for entry in entries]), MADE_BY
+    )
     titles = ", ".join(title_of(entry.spec) for entry in entries)
     words = f"{titles}, layer by layer, side by side by the size of their outputs."
     caption = "After Figure 3. Each box is a layer; dotted shortcuts increase dimensions."
-    made = Picture("architecture", "The networks", caption, words, (), svg, None)
-    return [made], []
+    return Picture("architecture", "The networks", caption, words, (), svg, None)
 
 
 def counts(networks: Sequence[str]) -> list[Row]:

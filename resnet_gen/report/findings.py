@@ -66,7 +66,10 @@ def applying(claims: Iterable[Claim], groups: Sequence[Group]) -> list[Claim]:
     found: dict[tuple[str, str, str], Claim] = {}
     for claim in claims:
         sides = [
-            any(g.identity.network == name and g.summary(claim.figure) for g in groups)
+            any(
+                g.identity.network == name and g.summary(claim.figure) and not g.began
+                for g in groups
+            )
             for name in (claim.greater, claim.less)
         ]
         if all(sides):
@@ -75,9 +78,12 @@ def applying(claims: Iterable[Claim], groups: Sequence[Group]) -> list[Claim]:
 
 
 def judge(claim: Claim, groups: Sequence[Group]) -> list[Finding]:
-    """The findings of one claim; one that says what is missing where nothing can be compared."""
+    """The findings of one claim; one that says what is missing where nothing can be compared.
+
+    A claim is of networks that began with random weights.
+    """
     greater, less = (
-        [g for g in groups if g.identity.network == name and g.finished]
+        [g for g in groups if g.identity.network == name and g.finished and not g.began]
         for name in (claim.greater, claim.less)
     )
     titles = identity(claim.greater).title, identity(claim.less).title

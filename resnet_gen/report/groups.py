@@ -15,7 +15,7 @@ DATA_NAMES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "digits": "handwri
 
 @dataclass(frozen=True, eq=False)  # told apart as objects: two are never the same
 class Group:
-    """Runs of one network, of one length on the same data: its seeds, in their order."""
+    """Runs of one network, of one length on the same data, that began alike: its seeds."""
 
     identity: Identity
     runs: tuple[Evidence, ...]
@@ -34,6 +34,11 @@ class Group:
     def steps(self) -> int:
         """Iterations of each run."""
         return self.runs[0].steps
+
+    @property
+    def began(self) -> str:
+        """With which weights its runs began, in words; empty if with random ones."""
+        return _began(self.runs[0])
 
     @property
     def data(self) -> str:
@@ -62,8 +67,8 @@ class Group:
 
     @property
     def comparable(self) -> bool:
-        """Whether the paper's error may stand beside these runs': the same network and images."""
-        return self.on_paper_data and not self.own_spec
+        """Whether the paper's error may stand beside these runs': same network, same images."""
+        return self.on_paper_data and not self.own_spec and not self.began
 
     @property
     def papers_own(self) -> bool:
@@ -95,6 +100,7 @@ class Group:
         """What else is not the paper's, in words."""
         results = self.runs[0].results
         found = [] if self.on_paper_data or not self.data else [f"on {self.data}"]
+        found += [self.began] if self.began else []
         if self.own_spec:
             return [*found, "a spec of its own"]
         batch, paper = results.batch_size if results else None, self.identity.batch_size
@@ -134,7 +140,9 @@ def group(runs: Iterable[Evidence]) -> tuple[list[Group], list[str]]:
         else:
             same.append(run)
     groups = [Group(identity(runs[0].network), tuple(runs)) for runs in found.values()]
-    return sorted(groups, key=lambda g: (*g.identity.order, g.size, g.data, g.steps)), notes
+    return sorted(
+        groups, key=lambda g: (*g.identity.order, g.size, g.data, g.steps, g.began)
+    ), notes
 
 
 def names(groups: Sequence[Group]) -> list[str]:
@@ -163,10 +171,11 @@ def _aspects(group: Group) -> tuple[str, ...]:
     """What may tell groups of a network apart, in words."""
     results = group.runs[0].results
     if results is None:
-        return "unfinished", group.data, group.size, "", "", ""
+        return group.began, "unfinished", group.data, group.size, "", "", ""
     batch = f"batches of {results.batch_size}" if results.batch_size else ""
     images = f"{results.trained_on:,} images" if results.trained_on else ""
-    return f"{group.steps:,} it.", group.data, group.size, batch, results.precision, images
+    length = f"{group.steps:,} it."
+    return group.began, length, group.data, group.size, batch, results.precision, images
 
 
 def _key(run: Evidence) -> tuple[object, ...]:
@@ -175,8 +184,15 @@ def _key(run: Evidence) -> tuple[object, ...]:
         return run.network, run.label
     return (
         *(run.network, run.size, results.iterations, results.data, results.batch_size),
-        *(results.precision, results.trained_on, results.spec_sha256),
+        *(results.precision, results.trained_on, results.spec_sha256, _began(run)),
     )
+
+
+def _began(run: Evidence) -> str:
+    if run.manifest and run.manifest.init:
+        return f"made of {identity(run.manifest.init.network).title}"
+    init = run.results.init if run.results else ""
+    return f"begun with the weights {init[:8]}" if init else ""
 
 
 def _data_name(run: Evidence) -> str:

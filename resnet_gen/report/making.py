@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from resnet_gen.experiments import definitions
+from resnet_gen.experiments.continued import Outcome
 from resnet_gen.experiments.definitions import Claim, Drawing, Experiment
-from resnet_gen.report import evidence, page, tables, views, writing
+from resnet_gen.report import constructions, evidence, page, tables, views, writing
 from resnet_gen.report.contents import Report
 from resnet_gen.report.evidence import Evidence
 from resnet_gen.report.extras import architecture, counts, ensemble, measured
@@ -48,7 +49,16 @@ def build(
             for run in found
             if run.network not in wanted
         ]
-        found = [run for run in found if run.network in wanted]
+        notes += [
+            f"{run.label} began with the weights of another run: left out."
+            for run in found
+            if run.network in wanted and run.began_with and not experiment.deepen
+        ]
+        found = [
+            run
+            for run in found
+            if run.network in wanted and (experiment.deepen or not run.began_with)
+        ]
         if _asks_for_responses(experiment):
             found, responses, more = _with_responses(found)
             notes += more
@@ -60,18 +70,19 @@ def build(
     pictures = draw_all(drawings, groups, findings) + responses
     counted: list[tables.Row] = []
     missing: list[str] = []
+    outcomes: list[Outcome] = []
     if experiment is not None:
-        networks = list(getattr(experiment, "counted", ()))
-        counted = counts(networks)
+        counted = counts(experiment.counted)
         if "architecture" in drawings:
-            drawn, more = architecture(networks or experiment.networks)
-            pictures = drawn + pictures
-            notes += more
-        notes += ensemble(out) if getattr(experiment, "ensemble", False) else []
-        present = {one.identity.network for one in groups}
+            pictures = [architecture(experiment.counted or experiment.networks), *pictures]
+        notes += ensemble(out) if experiment.ensemble else []
+        outcomes = constructions.found_in(found, experiment)
+        present = {one.identity.network for one in groups if not one.began}
         missing = [identity(n).title for n in experiment.networks if n not in present]
     heading = title or (experiment.title if experiment else "Training runs beside the paper")
-    return Report(heading, experiment, groups, missing, findings, pictures, counted, notes)
+    return Report(
+        heading, experiment, groups, missing, findings, pictures, counted, outcomes, notes
+    )
 
 
 def write(report: Report, out: Path) -> list[Path]:

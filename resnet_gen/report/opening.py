@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 from resnet_gen.experiments import definitions
 from resnet_gen.report.groups import Group, names
@@ -33,16 +34,16 @@ def lede(groups: Sequence[Group], counted: int) -> list[str]:
 
 def warning(groups: Sequence[Group]) -> str:
     """What is not the paper's, and what a size is worth; empty where all is as in the paper."""
-    others = [group for group in groups if not group.papers_own]
-    if not others:
-        return ""
-    own = "Not all of these runs are" if len(others) < len(groups) else "None of these runs is"
-    text = [f"{own} at the paper's size, and their errors are not to be taken for the paper's."]
-    sizes = dict.fromkeys(group.size for group in others if group.size)
-    known = definitions.sizes()
-    for size in sizes:
-        if of := getattr(known, size, None):
-            text.append(f"Size {size}: {of.budget}.")
+    fresh = [group for group in groups if not group.began]
+    others, text = [group for group in fresh if not group.papers_own], list[str]()
+    if others:
+        own = "Not all of these runs are" if len(others) < len(fresh) else "None of these runs is"
+        text = [f"{own} at the paper's size, and their errors are not to be taken for the paper's."]
+    for size in get_args(definitions.Size):
+        designs = [group.identity.design for group in others if group.size == size]
+        text += definitions.sizes().budgets(size, designs)
+    if len(fresh) < len(groups):
+        text.append("The paper has no runs that begin with the weights of others.")
     return " ".join(text)
 
 

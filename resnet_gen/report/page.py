@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from resnet_gen.report import opening, style, views
+from resnet_gen.report import constructions, opening, style, views
 from resnet_gen.report.contents import Report
 from resnet_gen.report.pictures import Picture
 from resnet_gen.report.statistics import ENOUGH
@@ -35,6 +35,9 @@ class Page:
     missing: list[str]
     runs: list[views.RunRow]
     counts: list[tuple[str, str, str, str]]  # network, parameters, multiply-adds, the paper's
+    constructed: list[constructions.ConstructionRow]
+    constructed_words: list[str]
+    constructed_images: str
     splits: list[str]
     notes: list[str]
     files: list[tuple[str, str]]  # name, what it has
@@ -47,6 +50,7 @@ ABOUT = {
     "findings.csv": "each claim with its interval",
     "curves.csv": "each point of the curves",
     "counts.csv": "parameters and multiply-adds",
+    "constructed.csv": "each network by construction",
 }
 
 
@@ -77,6 +81,9 @@ def page_of(report: Report) -> Page:
             )
             for r in report.counts
         ],
+        constructions.rows(report.constructed),
+        constructions.sentences(report.constructed),
+        constructions.images(report.constructed),
         views.splits(groups),
         report.notes,
         [(name, ABOUT[name]) for name in report.data()],

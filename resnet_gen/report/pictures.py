@@ -33,8 +33,9 @@ def draw_all(
     found = []
     if "curves" in wanted and groups:
         found.append(_curves(groups, findings))
-    if "errors" in wanted and len({g.identity.depth for g in groups if g.finished}) > 1:
-        found.append(_errors(groups, findings))
+    fresh = [g for g in groups if not g.began]
+    if "errors" in wanted and len({g.identity.depth for g in fresh if g.finished}) > 1:
+        found.append(_errors(fresh, findings))
     return found
 
 

@@ -7,13 +7,14 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from resnet_gen.experiments.continued import Outcome
 from resnet_gen.report.findings import Finding
 from resnet_gen.report.groups import Group
 
 Row = dict[str, Any]
 RECORDED = (
     *("batch_size", "precision", "device", "trained_on", "full_train", "validation_decided"),
-    *("test_decided", "seconds", "spec_sha256", "torch"),
+    *("test_decided", "seconds", "spec_sha256", "init", "torch"),
 )
 FIGURES = ("train_error", "val_error", "best_val_error", "test_error", "responses")
 
@@ -30,7 +31,8 @@ def runs(groups: Sequence[Group]) -> list[Row]:
         for run in group.runs:
             own, manifest = run.results, run.manifest
             row: Row = {"run": run.label, "network": run.network, "seed": run.seed}
-            row |= {"size": run.size, "data": group.data, "iterations": run.steps}
+            row |= {"size": run.size, "began": group.began}
+            row |= {"data": group.data, "iterations": run.steps}
             row |= {"paper_iterations": group.identity.iterations, "finished": group.finished}
             row |= {key: run.figure(key) for key in FIGURES}
             row |= {key: getattr(own, key, None) for key in RECORDED}
@@ -54,6 +56,21 @@ def curves(groups: Sequence[Group]) -> list[Row]:
                 for step, value in zip(*curve, strict=True)
             ]
     return found
+
+
+def constructed(found: Sequence[Outcome]) -> list[Row]:
+    """A row for each deeper network that was made of a shallower run, and trained on from there."""
+    rows = []
+    for outcome in found:
+        run, made = outcome.run, outcome.compared
+        row: Row = {"deeper": run.deeper, "shallower": run.shallower, "seed": run.seed}
+        row |= {"blocks_added": made.blocks, "equal_to_the_bit": made.to_the_bit}
+        row |= {"scores_apart": made.apart, "largest_score": made.largest, "images": made.images}
+        row |= {"shallower_error_on_these": made.errors[0], "error_as_made": made.errors[1]}
+        row |= {"iterations": outcome.iterations, "train_error_after": outcome.continued}
+        row |= {"train_error_fresh": outcome.fresh, "train_error_shallower": outcome.shallower}
+        rows.append(row)
+    return rows
 
 
 def findings(found: Sequence[Finding]) -> list[Row]:
@@ -85,7 +102,8 @@ def as_csv(rows: Iterable[Row]) -> str:
 def _result(group: Group) -> Row:
     identity, reported = group.identity, group.identity.reported
     row: Row = {"network": identity.network, "depth": identity.depth}
-    row |= {"shortcut": identity.shortcut, "size": group.size, "data": group.data}
+    row |= {"shortcut": identity.shortcut, "size": group.size, "began": group.began}
+    row |= {"data": group.data}
     row |= {"iterations": group.steps, "paper_iterations": identity.iterations}
     row |= {"at_paper_size": group.papers_own, "finished": group.finished}
     row |= {"seeds": " ".join("?" if r.seed is None else str(r.seed) for r in group.runs)}

@@ -191,7 +191,8 @@ def paper(group: Group) -> Cell:
     if found is None:
         return Cell(NONE, more="not reported" if group.identity.design else "")
     if not group.comparable:
-        return Cell(NONE, more="not these images" if not group.on_paper_data else "not this spec")
+        why = "not from the beginning" if group.began else "not this spec"
+        return Cell(NONE, more=why if group.on_paper_data else "not these images")
     more = [found.table]
     if found.crops:
         more.append(found.crops)
