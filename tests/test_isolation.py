@@ -24,7 +24,7 @@ SCORES = "        return self.fc(x)"
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("import os; os._exit(0)", "it ended its process, with status 0, before its layers"),
+        ("import os; os._exit(0)", "it ended its process, with status 0, before it was measured"),
         ("import os; os._exit(7)", "with status 7"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "running it crashed: SIGSEGV"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "takes too much memory"),

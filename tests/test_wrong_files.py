@@ -89,7 +89,7 @@ def test_a_billion_laughs_end_at_once(cli: Callable, project: Path) -> None:
         ("table1", "- layer_name: c", "- layer-name: c", "5:5", "did you mean `layer_name`?"),
         ("table6", "error: ", "eror: ", "5:22", "did you mean `error`?"),
         ("section3", "options: ", "option: ", "12:49", "did you mean `options`?"),
-        ("notes", "verdict: ", "veridct: ", "8:5", "did you mean `verdict`?"),
+        ("notes", "verdict: ", "veridct: ", "9:5", "did you mean `verdict`?"),
     ],
 )
 def test_a_wrong_key_within_a_row_of_a_table(
