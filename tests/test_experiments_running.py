@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -231,11 +232,15 @@ def test_jobs_on_slurm_go_on_and_are_waited_for(
         assert f"#SBATCH {option}" in submitted.read_text()
 
 
-def test_without_submitit(project: Path, cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("missing", "extra"), [("submitit", "cluster"), ("matplotlib", "plot")])
+def test_without_a_package(
+    missing: str, extra: str, project: Path, cli: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fake_training.project("plain20")
-    monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
+    find, util = importlib.util.find_spec, cluster.importlib.util
+    monkeypatch.setattr(util, "find_spec", lambda name: None if name == missing else find(name))
     code, _, err = cli("reproduce", "mine", "--cluster", "slurm")
-    assert code == 4 and "resnet-gen[cluster]" in err and not RUNS.exists()
+    assert code == 4 and f"resnet-gen[{extra}]" in err and not RUNS.exists()
 
 
 def test_pictures_are_the_same_each_time(tmp_path: Path) -> None:
