@@ -35,6 +35,8 @@ VGG = [name for name in NAMES if name.startswith("vgg")]
 BLOCKS = [name for name in NAMES if name not in VGG]  # networks of blocks, which have a train.py
 CIFAR = [name for name in NAMES if (ROOT / "specs/cifar" / f"{name}.yaml").is_file()]
 
+# A shell's background jobs ignore SIGINT, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 RECORDED: dict[tuple[tuple[bytes, ...], str], dict[str, Any]] = {}
 
