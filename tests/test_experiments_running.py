@@ -162,7 +162,7 @@ def _here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_jobs_of_the_local_cluster(project: Path, cli: Callable, _here: None) -> None:
-    pytest.importorskip("submitit")
+    pytest.importorskip("submitit", reason="needs pip install 'resnet-gen[cluster]'")
     fake_training.project("plain20", "resnet20")
     Path("fails-plain20").touch()
     code, _, err = cli("reproduce", "mine", "--cluster", "local", "--jobs", 2)
@@ -173,7 +173,7 @@ def test_jobs_of_the_local_cluster(project: Path, cli: Callable, _here: None) ->
 
 
 def test_jobs_are_stopped_too(project: Path, cli: Callable) -> None:
-    pytest.importorskip("submitit")
+    pytest.importorskip("submitit", reason="needs pip install 'resnet-gen[cluster]'")
     fake_training.project("plain20", "resnet20")
     Path("slow").touch()
     process = start("--cluster", "local", "--jobs", "2")
@@ -211,7 +211,7 @@ def test_jobs_on_slurm_go_on_and_are_waited_for(
     project: Path, cli: Callable, _here: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Slurm's commands are played by scripts, as far as submitit calls them."""
-    pytest.importorskip("submitit")
+    pytest.importorskip("submitit", reason="needs pip install 'resnet-gen[cluster]'")
     for name, text in SLURM.items():
         Path("bin").mkdir(exist_ok=True)
         Path("bin", name).write_text(f"#!/usr/bin/env bash{text}")

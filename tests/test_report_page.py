@@ -13,7 +13,9 @@ from chromium import BROWSER, measured
 from resnet_gen.experiments.definitions import experiment
 from resnet_gen.report import making
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here")
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason="there is no Chromium to open pages with: apt-get install chromium"
+)
 WIDTHS = (360, 1_280)  # CSS pixels: a small telephone, a laptop
 
 

@@ -73,8 +73,8 @@ class InitialisationView:
 
 
 @dataclass(frozen=True)
-class ModelView:
-    """All that a model.py says."""
+class NetworkView:
+    """What every model.py says, whatever its design: its docstring, and its class's interface."""
 
     title: str
     table: tuple[str, ...]
@@ -84,6 +84,12 @@ class ModelView:
     num_classes: int
     image_channels: int
     image_size: int
+
+
+@dataclass(frozen=True)
+class ModelView(NetworkView):
+    """All that a model.py of blocks says."""
+
     width: int
     conv1_size: str
     pool_size: str

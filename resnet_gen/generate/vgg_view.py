@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from resnet_gen.generate.model_view import FANS, data_of, fact
+from resnet_gen.generate.model_view import FANS, NetworkView, data_of, fact
 from resnet_gen.network.expansion import Network
 from resnet_gen.network.initialisation import VGG_DEVIATION
 from resnet_gen.network.layers import Layer, Operation, square
@@ -27,17 +27,9 @@ class VggStageView:
 
 
 @dataclass(frozen=True)
-class VggView:
+class VggView(NetworkView):
     """All that a VGG network's model.py says."""
 
-    title: str
-    table: tuple[str, ...]
-    facts: tuple[str, ...]
-    class_name: str
-    class_docstring: str
-    num_classes: int
-    image_channels: int
-    image_size: int
     stages: tuple[VggStageView, ...]
     features: int
     pooled: int
