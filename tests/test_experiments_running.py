@@ -172,12 +172,13 @@ def test_jobs_of_the_local_cluster(project: Path, cli: Callable, _here: None) ->
     assert not list(RUNS.glob("*/job.json"))
 
 
-def test_jobs_are_stopped_too(project: Path, cli: Callable) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_jobs_are_stopped_too(number: signal.Signals, project: Path, cli: Callable) -> None:
     pytest.importorskip("submitit", reason="needs pip install 'resnet-gen[cluster]'")
     fake_training.project("plain20", "resnet20")
     Path("slow").touch()
     process = start("--cluster", "local", "--jobs", "2")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == 130
     for name in ("plain20-seed0", "resnet20-seed0"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -114,7 +115,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     path = tmp_path_factory.mktemp("trained") / "best.pt"
     sha256 = spec_of("resnet20").network_sha256
     had = {"network": "resnet20", "network_sha256": sha256, "model": model.state_dict()}
-    torch.save(had, path)
+    torch.save(had | {"classes": ["a", "b", "c"], "mean": torch.rand(3, 32, 32) * 255}, path)
     return model, path
 
 
@@ -146,6 +147,46 @@ def test_weights_of_another_network_or_a_damaged_file(
     (tmp_path / "damaged.pt").write_bytes(content)
     with pytest.raises(ValueError, match="is damaged, in its part"):
         load(clone, "resnet20", num_classes=3, weights=tmp_path / "damaged.pt")
+
+
+def test_weights_say_what_they_were_trained_on(
+    clone: Path, trained: tuple[Any, Path], tmp_path: Path
+) -> None:
+    had = torch.load(trained[1])
+    loaded = load(clone, "resnet20", num_classes=3, weights=trained[1])
+    assert loaded.classes == ["a", "b", "c"] and torch.equal(loaded.mean, had["mean"])
+    assert loaded.std.tolist() == [[[1]]] * 3
+    assert loaded.state_dict().keys() == trained[0].state_dict().keys()
+    weights = tmp_path / "resnet20.safetensors"
+    metadata = {"network_sha256": had["network_sha256"], "classes": '["a", "b", "ä"]'}
+    metadata["input"] = json.dumps({"order": "rgb", "mean": [1.0, 2.0, 3.0], "std": [4.0] * 3})
+    save_file(had["model"], weights, metadata)
+    loaded = load(clone, "resnet20", num_classes=3, weights=weights)
+    assert loaded.classes == ["a", "b", "ä"]
+    assert loaded.mean.tolist() == [[[1]], [[2]], [[3]]] and loaded.std.tolist() == [[[4]]] * 3
+    assert loaded.double().mean.dtype == torch.float64  # as .to(device) takes it along
+    save_file(had["model"], weights, {"network_sha256": had["network_sha256"]})
+    loaded = load(clone, "resnet20", num_classes=3, weights=weights)
+    assert loaded.classes is None and not hasattr(loaded, "mean")
+
+
+def test_pretrained_takes_the_weights_beside_it(
+    clone: Path, trained: tuple[Any, Path], tmp_path: Path
+) -> None:
+    root = shutil.copytree(clone, tmp_path / "clone")
+    shutil.rmtree(root / "generated/weights", ignore_errors=True)
+    with pytest.raises(ValueError, match=r"no weights of resnet20 in .*, but of: none"):
+        load(root, "resnet20", pretrained=True)
+    (root / "generated/weights").mkdir()
+    metadata = {"network_sha256": spec_of("resnet20").network_sha256}
+    save_file(trained[0].state_dict(), root / "generated/weights/resnet20.safetensors", metadata)
+    loaded = load(root, "resnet20", num_classes=3, pretrained=True)
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.equal(loaded(images), trained[0](images))
+    with pytest.raises(ValueError, match=r"no weights of resnet32 in .*, but of: resnet20"):
+        load(root, "resnet32", pretrained=True)
+    with pytest.raises(ValueError, match="`weights` or `pretrained`, not both"):
+        load(root, "resnet20", weights=trained[1], pretrained=True)
 
 
 def test_a_checkpoint_cannot_run_code(clone: Path, tmp_path: Path) -> None:

@@ -91,26 +91,27 @@ def carry_out(
     """
     at_once = jobs or (1 if kind == "local" else len(tasks))
     waiting, going, failed = deque(tasks), list[tuple[Task, Any]](), list[Failed]()
-    try:
-        while waiting or going:
-            while waiting and len(going) < at_once:
-                task = waiting.popleft()
-                job = _submitted(task, kind)
-                job = job or _submit(task, kind, here, at_once, seconds.get(task.name, 0))
-                going.append((task, job))
-                view.started(task)
-            for task, job in [pair for pair in going if pair[1].done()]:
-                going.remove((task, job))
-                (task.folder / JOB).unlink(missing_ok=True)
-                complaint = _complaint(job)
-                if complaint:
-                    failed.append(Failed(task, complaint, log.last_lines(task.folder)))
-                view.ended(task, complaint)
-            view.update([task for task, _ in going])
-            time.sleep(POLL if going else 0)
-    except KeyboardInterrupt:
-        _leave(going, kind)
-        raise
+    with running.signals_interrupt():
+        try:
+            while waiting or going:
+                while waiting and len(going) < at_once:
+                    task = waiting.popleft()
+                    job = _submitted(task, kind)
+                    job = job or _submit(task, kind, here, at_once, seconds.get(task.name, 0))
+                    going.append((task, job))
+                    view.started(task)
+                for task, job in [pair for pair in going if pair[1].done()]:
+                    going.remove((task, job))
+                    (task.folder / JOB).unlink(missing_ok=True)
+                    complaint = _complaint(job)
+                    if complaint:
+                        failed.append(Failed(task, complaint, log.last_lines(task.folder)))
+                    view.ended(task, complaint)
+                view.update([task for task, _ in going])
+                time.sleep(POLL if going else 0)
+        except KeyboardInterrupt:
+            _leave(going, kind)
+            raise
     return failed
 
 

@@ -178,7 +178,7 @@ def carry_out(tasks: Sequence[Task], machine: Machine, jobs: int, view: View) ->
     def fail(task: Task, message: str) -> None:
         failed.append(Failed(task, message, log.last_lines(task.folder)))
 
-    with _signals_interrupt():
+    with signals_interrupt():
         try:
             while waiting or going:
                 while waiting and len(going) < jobs:
@@ -288,7 +288,7 @@ def _gpu(machine: Machine, slot: int) -> dict[str, str]:
 
 
 @contextmanager
-def _signals_interrupt() -> Iterator[None]:
+def signals_interrupt() -> Iterator[None]:
     """Each of the signals that stop a process comes as KeyboardInterrupt meanwhile."""
     before = {number: signal.signal(number, signal.default_int_handler) for number in STOPPING}
     try:

@@ -13,7 +13,7 @@ from resnet_gen.read.network_spec import class_name
 
 # Names that a hubconf.py has for its own, and Python's.
 TAKEN = {
-    *("dependencies", "importlib", "nn", "pathlib", "sys", "torch", "zipfile", "zlib"),
+    *("dependencies", "importlib", "json", "nn", "pathlib", "sys", "torch", "zipfile", "zlib"),
     *dir(builtins),
 }
 
