@@ -113,6 +113,7 @@ fi
 step=(bench training_step --root "$data" --rounds "$rounds" --seconds "$seconds" --networks)
 stage step-20 "${step[@]}" resnet20
 stage resnet20-0 run resnet20 0 "$iterations"
+stage several bench several --root "$data" --rounds "$rounds" --seconds "$seconds"
 stage resnet56-0 run resnet56 0 "$iterations"
 stage resnet110-0 run resnet110 0 "$iterations"
 stage resnet1202 run resnet1202 0 "$few"
