@@ -29,8 +29,13 @@ from resnet_gen.read.recipe import ImagenetRecipe
 HUB = Path("hubconf.py")  # torch.hub's name for it; it lies beside the families' folders
 # The same bytes in every network's folder.
 SHARED = ("folder", "run", "flags", "checkpoint", "weights", "predict", "distributed")
-OF_FAMILY = {"cifar": ("data", "fast_step"), "imagenet": ("data", "evaluate")}
-SIBLINGS = sorted({"model", *SHARED, *(name for names in OF_FAMILY.values() for name in names)})
+OF_DESIGN = {
+    "cifar": ("cifar/data.py", "cifar/fast_step.py"),
+    "imagenet": ("imagenet/data.py", "imagenet/evaluate.py", "shared/workers.py"),
+}
+SIBLINGS = sorted(
+    {"model", *SHARED, *(Path(source).stem for files in OF_DESIGN.values() for source in files)}
+)
 ISOLATED = ["--isolated", "--quiet", "--no-cache", "--target-version", "py311"]
 RULES = ["--select", "E,F,I,UP,B", "--ignore", "E501"]
 LINE_LENGTH = ["--line-length", "100"]
@@ -104,8 +109,7 @@ def _plain_files(entry: Entry) -> dict[str, str]:
     if entry.recipe is None:
         return {}
     files = {f"{name}.py": f"shared/{name}.py" for name in SHARED}
-    design = entry.spec.design
-    return files | {f"{name}.py": f"{design}/{name}.py" for name in OF_FAMILY[design]}
+    return files | {Path(source).name: source for source in OF_DESIGN[entry.spec.design]}
 
 
 def clean(texts: dict[Path, str]) -> dict[Path, str]:

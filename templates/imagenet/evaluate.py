@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 import checkpoint as checkpoints
-from data import bad_on_any_rank, loader, skip_or_fail
+from data import bad_on_any_rank, skip_or_fail
 from distributed import RANK, RANKS, fail, gathered, note, share_statistics, total
 from folder import (
     Sample,
@@ -31,6 +31,7 @@ from folder import (
 )
 from predict import predict
 from weights import Weights, read_weights
+from workers import loader
 
 Views = Callable[[Image.Image], list[Tensor]]
 

@@ -1,0 +1,103 @@
+"""Detectors on pictures: what they find, how right that is, and drawn for people to see."""
+
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+from torchvision.transforms import functional as T
+
+import measures
+from annotations import Part, Picture
+from data import test_batches
+from distributed import RANK, RANKS, fail, gathered, note
+from folder import UnreadableImage, read_image
+from measures import Detections, Objects
+
+Detect = Callable[[Tensor], dict[str, Tensor]]  # of an image (3, H, W) of 0 to 255
+MEASURES = ("voc2007", "voc", "coco")
+SHOWN = 0.5  # least score of what is printed and drawn
+COLOURS = ("#b3261e", "#1b6e3c", "#1f4e9e", "#8a4b00", "#6b2fa0", "#00666b")  # dark, under white
+
+
+@torch.inference_mode()
+@torch.compiler.set_stance("force_eager")  # what is compiled is for training alone
+def detections(detect: Detect, pictures: Sequence[Picture], args: Namespace) -> list[Detections]:
+    """What is found in each picture; every picture is on one rank."""
+    mine = []
+    for (example,) in test_batches(list(pictures), args):
+        found = detect(example.pixels.to(args.device).float())
+        mine.append(Detections(*(found[key].cpu() for key in Detections._fields)))
+    of_ranks = gathered(mine)
+    return [of_ranks[k % RANKS][k // RANKS] for k in range(len(pictures))]
+
+
+def figures(
+    detect: Detect, part: Part, classes: list[str], args: Namespace, most: int | None = None
+) -> dict[str, float]:
+    """How right the detections are, in percent, by the measure of the annotations' kind.
+
+    VOC's is the mean AP of the classes, `map`; COCO's are `ap`, over overlaps of 0.5 to 0.95, `ap50`
+    and others. With `most`, at most so many pictures are taken, evenly spaced.
+    """
+    step = max(1, len(part.pictures) // most) if most else 1
+    pictures = part.pictures[::step][:most]
+    found = detections(detect, pictures, args)
+    annotated = [objects_of(picture, classes) for picture in pictures]
+    measure = args.measure or part.kind
+    if measure == "coco":
+        sizes = [picture.size for picture in pictures]
+        return measures.coco(found, annotated, sizes, classes)
+    by_class = measures.voc(found, annotated, classes, eleven_points=measure == "voc2007")
+    known = [value for value in by_class.values() if value == value]  # NaN where there is no object
+    return {"map": sum(known) / len(known) if known else 0.0}
+
+
+def objects_of(picture: Picture, classes: list[str]) -> Objects:
+    """The picture's objects as the measures take them."""
+    objects = picture.objects
+    return Objects(
+        torch.tensor([each.box for each in objects]).reshape(-1, 4),
+        torch.tensor([1 + classes.index(each.name) for each in objects], dtype=torch.long),
+        torch.tensor([each.ignored for each in objects], dtype=torch.bool),
+        torch.tensor([each.area for each in objects]),
+    )
+
+
+@torch.inference_mode()
+def predict(detect: Detect, paths: Sequence[Path], classes: list[str], args: Namespace) -> None:
+    """Prints what is in images, and draws it into copies of them below --out."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    unread = 0
+    for path in paths if RANK == 0 else ():
+        try:
+            image = read_image(str(path))
+        except (UnreadableImage, OSError) as error:
+            note(f"{path} cannot be read as an image: {error}")
+            unread += 1
+            continue
+        found = detect(T.pil_to_tensor(image).to(args.device).float())
+        print(path)
+        for box, label, score in zip(*(found[key].tolist() for key in Detections._fields), strict=True):
+            if score >= SHOWN:
+                print(f"{score:9.2%}  {classes[label - 1]}  {' '.join(f'{edge:.0f}' for edge in box)}")
+        drawn(image, found, classes).save(args.out / f"{path.stem}.detections.png")
+    if unread:
+        fail(f"{unread} of {len(paths)} images cannot be read")
+
+
+def drawn(image: Image.Image, found: dict[str, Tensor], classes: list[str]) -> Image.Image:
+    """A copy of the image with the boxes that score well, their classes and scores."""
+    picture = image.copy()
+    pen, width = ImageDraw.Draw(picture), max(1, round(min(image.size) / 200))
+    for box, label, score in zip(*(found[key].tolist() for key in Detections._fields), strict=True):
+        if score < SHOWN:
+            continue
+        words, colour = f"{classes[label - 1]} {score:.0%}", COLOURS[label % len(COLOURS)]
+        pen.rectangle(box, outline=colour, width=width)
+        at = (box[0] + width, max(0.0, box[1] - 12))
+        pen.rectangle(pen.textbbox(at, words), fill=colour)
+        pen.text(at, words, fill="white")
+    return picture
