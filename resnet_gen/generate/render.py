@@ -15,12 +15,15 @@ from ruff import find_ruff_bin  # type: ignore[import-untyped]
 
 from resnet_gen.errors import Failure, Problem
 from resnet_gen.generate import header
+from resnet_gen.generate.detection_train_view import detection_train_view
+from resnet_gen.generate.detector_view import detector_view, testing_view
 from resnet_gen.generate.hub_view import hub_view
 from resnet_gen.generate.imagenet_train_view import imagenet_train_view
 from resnet_gen.generate.model_view import model_view
 from resnet_gen.generate.train_view import train_view
 from resnet_gen.generate.vgg_view import vgg_view
 from resnet_gen.network.expansion import expand
+from resnet_gen.read.detectors import DetectorEntry
 from resnet_gen.read.folders import folders
 from resnet_gen.read.library import Entry
 from resnet_gen.read.network_spec import VggSpec
@@ -32,14 +35,22 @@ SHARED = ("folder", "run", "flags", "checkpoint", "weights", "predict", "distrib
 OF_DESIGN = {
     "cifar": ("cifar/data.py", "cifar/fast_step.py"),
     "imagenet": ("imagenet/data.py", "imagenet/evaluate.py", "shared/workers.py"),
+    "faster_rcnn": (
+        *("detection/annotations.py", "detection/backbone.py", "detection/data.py"),
+        *("detection/evaluate.py", "detection/measures.py", "shared/workers.py"),
+    ),
 }
+OF_ONE_SPEC = ("model", "detector", "testing")  # besides train.py, which nothing imports
 SIBLINGS = sorted(
-    {"model", *SHARED, *(Path(source).stem for files in OF_DESIGN.values() for source in files)}
+    {*OF_ONE_SPEC, *SHARED, *(Path(name).stem for names in OF_DESIGN.values() for name in names)}
 )
 ISOLATED = ["--isolated", "--quiet", "--no-cache", "--target-version", "py311"]
 RULES = ["--select", "E,F,I,UP,B", "--ignore", "E501"]
 LINE_LENGTH = ["--line-length", "100"]
 FIRST_PARTY = ["--config", f"lint.isort.known-first-party={SIBLINGS}"]
+
+
+AnyEntry = Entry | DetectorEntry
 
 
 class Rendered(NamedTuple):
@@ -61,7 +72,7 @@ def environment() -> Environment:
     )
 
 
-def render(entries: Sequence[Entry], *, hub: bool = False) -> dict[Path, Rendered]:
+def render(entries: Sequence[AnyEntry], *, hub: bool = False) -> dict[Path, Rendered]:
     """Each file below the output folder; with `hub`, also the one that leads to all networks.
 
     Raises:
@@ -72,17 +83,23 @@ def render(entries: Sequence[Entry], *, hub: bool = False) -> dict[Path, Rendere
     header_of: dict[Path, Callable[[str], str]] = {}
     try:
         for entry in entries:
-            for name, text in _of_network(templates, entry).items():
+            of_spec = _of_detector if isinstance(entry, DetectorEntry) else _of_network
+            for name, text in of_spec(templates, entry).items():
                 raw[entry.folder / name] = text
                 header_of[entry.folder / name] = partial(header.of_network, entry)
+            if isinstance(entry, DetectorEntry):  # the backbone's model.py, its header included
+                path, backbone = entry.folder / "model.py", entry.backbone
+                raw[path] = _of_network(templates, backbone)["model.py"]
+                header_of[path] = partial(header.of_network, backbone)
             for name, source in _plain_files(entry).items():
                 text = templates.loader.get_source(templates, source)[0]  # type: ignore[union-attr]
                 raw[entry.folder / name] = text
                 header_of[entry.folder / name] = header.of_design
-        if hub and entries:
+        networks = [entry for entry in entries if isinstance(entry, Entry)]
+        if hub and networks:
             template = templates.get_template(f"{HUB}.jinja")
-            raw[HUB] = template.render(asdict(hub_view(entries)))
-            header_of[HUB] = partial(header.of_networks, entries)
+            raw[HUB] = template.render(asdict(hub_view(networks)))
+            header_of[HUB] = partial(header.of_networks, networks)
     except (TemplateError, ArithmeticError, TypeError, ValueError, RecursionError) as error:
         raise _broken(f"{type(error).__name__}: {error}") from None
     return {path: Rendered(header_of[path](text), text) for path, text in clean(raw).items()}
@@ -104,7 +121,21 @@ def _of_network(templates: Environment, entry: Entry) -> dict[str, str]:
     return files
 
 
-def _plain_files(entry: Entry) -> dict[str, str]:
+def _of_detector(templates: Environment, entry: DetectorEntry) -> dict[str, str]:
+    """What is printed for one detector alone, besides its backbone's model.py."""
+    detector = templates.get_template("detection/detector.py.jinja")
+    train = templates.get_template("detection/train.py.jinja")
+    files = {
+        "detector.py": detector.render(asdict(detector_view(entry))),
+        "train.py": train.render(asdict(detection_train_view(entry))),
+    }
+    if entry.spec.testing.adds:
+        testing = templates.get_template("detection/testing.py.jinja")
+        files["testing.py"] = testing.render(asdict(testing_view(entry.spec)))
+    return files
+
+
+def _plain_files(entry: AnyEntry) -> dict[str, str]:
     """The files that train.py imports, each with its place below templates/: plain Python."""
     if entry.recipe is None:
         return {}

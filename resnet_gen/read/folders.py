@@ -9,7 +9,7 @@ from pathlib import Path
 
 from resnet_gen.read.yaml_source import yaml_files
 
-NOT_NETWORKS = {"recipes", "paper", "schema", "experiments", "weights", "layouts"}
+NOT_NETWORKS = {"recipes", "paper", "schema", "experiments", "weights", "layouts", "detection"}
 
 
 def package_folder(name: str) -> Path:
@@ -40,6 +40,11 @@ def table_files() -> dict[str, Path]:
 def experiment_files() -> dict[str, Path]:
     """Every experiment's file by its stem, and that of their sizes; the user's own win."""
     return _by_stem("experiments")
+
+
+def detector_files() -> dict[str, Path]:
+    """Every detector's spec by its stem; the user's own win."""
+    return _by_stem("detection")
 
 
 def network_files() -> dict[str, Path]:

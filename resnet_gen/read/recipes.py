@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
 from resnet_gen.errors import Failure, Problem, did_you_mean, quoted
+from resnet_gen.read.detector_recipe import (
+    DEFAULT_DETECTION_RECIPE,
+    DETECTION,
+    DetectionOverride,
+    DetectionRecipe,
+)
 from resnet_gen.read.folders import recipe_files
 from resnet_gen.read.network_spec import DEFAULT_RECIPES, recipe_by_name
 from resnet_gen.read.recipe import RECIPES, CifarRecipe, ImagenetRecipe, RecipeOverride
@@ -15,22 +21,22 @@ from resnet_gen.read.validation import read_document, validate
 from resnet_gen.read.yaml_source import Document
 
 AnyRecipe = CifarRecipe | ImagenetRecipe
+KINDS: dict[str, type[BaseModel]] = {**RECIPES, DETECTION: DetectionRecipe}
 
 
 def recipe(name: str) -> AnyRecipe:
-    """The recipe called `name`, of recipes/NAME.yaml.
+    """The recipe called `name`, of recipes/NAME.yaml, that trains classifiers.
 
     Raises:
-        Failure: there is none, or it is wrong.
+        Failure: there is none, or it is wrong, or trains something else.
     """
-    files = recipe_files()
-    if name not in files:
-        message = f"there is no recipe called {quoted(name)}"
-        raise Failure(Problem("training", message, did_you_mean(name, files)))
-    return read_recipe(files[name])
+    found = _named(name)
+    if not isinstance(found, AnyRecipe):
+        raise Failure(Problem("training", f"{name} trains detectors", "such as cifar-paper"))
+    return found
 
 
-def read_recipe(path: Path) -> AnyRecipe:
+def read_recipe(path: Path) -> AnyRecipe | DetectionRecipe:
     """The recipe in a file, which has its name.
 
     Raises:
@@ -38,12 +44,12 @@ def read_recipe(path: Path) -> AnyRecipe:
     """
     document = read_document(path, path.as_posix())
     design = document.data.get("design", "cifar")
-    if design not in list(RECIPES):
-        message = f"{quoted(design)} is not one of {', '.join(RECIPES)}"
+    if design not in list(KINDS):
+        message = f"{quoted(design)} is not one of {', '.join(KINDS)}"
         place = document.values.get(("design",))
-        raise Failure(document.problem(place, "design", message, did_you_mean(design, RECIPES)))
-    found, problems = validate(document, RECIPES[design], "a recipe")
-    if found is None or problems:
+        raise Failure(document.problem(place, "design", message, did_you_mean(design, KINDS)))
+    found, problems = validate(document, KINDS[design], "a recipe")
+    if not isinstance(found, AnyRecipe | DetectionRecipe) or problems:
         raise Failure(problems)
     if found.name != path.stem:
         message = f"{quoted(found.name)} is not the name of its file"
@@ -70,14 +76,39 @@ def training_of(document: Document, design: str) -> tuple[AnyRecipe | None, list
     """
     if design not in DEFAULT_RECIPES:
         return None, []
-    written = document.data.get("training", DEFAULT_RECIPES[design])
+    found, problems = _changed(document, design, DEFAULT_RECIPES[design], RecipeOverride)
+    return found if isinstance(found, AnyRecipe) else None, problems
+
+
+def detection_training_of(document: Document) -> tuple[DetectionRecipe | None, list[Problem]]:
+    """The same of a detector's spec."""
+    found, problems = _changed(document, DETECTION, DEFAULT_DETECTION_RECIPE, DetectionOverride)
+    return found if isinstance(found, DetectionRecipe) else None, problems
+
+
+def _named(name: str) -> AnyRecipe | DetectionRecipe:
+    files = recipe_files()
+    if name not in files:
+        message = f"there is no recipe called {quoted(name)}"
+        raise Failure(Problem("training", message, did_you_mean(name, files)))
+    return read_recipe(files[name])
+
+
+def _changed(
+    document: Document,
+    design: str,
+    default: str,
+    overrides: type[RecipeOverride] | type[DetectionOverride],
+) -> tuple[BaseModel | None, list[Problem]]:
+    """The recipe that `training` names, with the changes that it makes, and its problems."""
+    written = document.data.get("training", default)
     try:
-        override = RecipeOverride.model_validate(recipe_by_name(written))
+        override = overrides.model_validate(recipe_by_name(written))
     except (ValidationError, PydanticCustomError):
         return None, []  # the problem is reported with the rest of the spec
     place = document.values.get(("training", "recipe")) or document.values.get(("training",))
     try:
-        base = recipe(override.recipe)
+        base = _named(override.recipe)
     except Failure as failure:
         if any(problem.file for problem in failure.problems):
             return None, failure.problems
@@ -85,7 +116,7 @@ def training_of(document: Document, design: str) -> tuple[AnyRecipe | None, list
         return None, [document.problem(place, first.rule, first.message, first.hint)]
     if base.design != design:
         message = f"{override.recipe} trains networks of the {base.design} design"
-        hint = f"such as {DEFAULT_RECIPES[design]}"
+        hint = f"such as {default}"
         return None, [document.problem(place, "training", message, hint)]
     changes = override.model_dump(exclude={"recipe"}, exclude_unset=True)
     if not changes:

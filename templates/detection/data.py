@@ -2,7 +2,7 @@
 
 import random
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -85,12 +85,20 @@ def example(picture: Picture, labels: dict[str, int], mirrored: bool) -> Example
 
 
 def training_batches(
-    data: Data, flip: Flip, start: int, args: Namespace
+    data: Data, flip: Flip, start: int, spans: Sequence[tuple[int, int]], args: Namespace
 ) -> Iterator[list[Example]]:
-    """This rank's part of each batch from step `start` on."""
-    indices = range(start * args.batch_size, args.iterations * args.batch_size)[RANK::RANKS]
+    """This rank's part of each batch from step `start` on.
+
+    `spans` has how many steps have batches of which size, one after another.
+    """
     examples = Examples(data.train.pictures, data.classes, flip, args.seed)
-    yield from usable(loader(examples, indices, args.batch_size // RANKS, args))
+    first = 0  # place in the run of a span's first picture
+    for steps, size in spans:
+        done = min(start, steps)
+        indices = range(first + done * size, first + steps * size)[RANK::RANKS]
+        if indices:
+            yield from usable(loader(examples, indices, size // RANKS, args))
+        first, start = first + steps * size, start - done
 
 
 def test_batches(pictures: list[Picture], args: Namespace) -> Iterator[list[Example]]:

@@ -17,6 +17,9 @@ from resnet_gen.read.recipe import (
     rising_drops,
 )
 
+DETECTION = "faster_rcnn"  # the design
+DEFAULT_DETECTION_RECIPE = "coco-paper"
+
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Steps = Annotated[
     Literal["joint", "alternating"],
@@ -31,6 +34,16 @@ Warmup = Annotated[
 ]
 
 
+RpnBatchSize = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        le=10**6,
+        description="Images an iteration where alternating training trains the RPN, if others.",
+    ),
+]
+
+
 class DetectionRecipe(BaseModel):
     """What trains a detector. In alternating training, iterations and drops are of each step."""
 
@@ -41,6 +54,7 @@ class DetectionRecipe(BaseModel):
     steps: Steps
     iterations: Iterations
     batch_size: BatchSize
+    rpn_batch_size: RpnBatchSize = None
     learning_rate: Rate
     drops: Drops
     warmup: Warmup = None
@@ -63,6 +77,7 @@ class DetectionOverride(BaseModel):
     steps: Steps | None = None
     iterations: Iterations | None = None
     batch_size: BatchSize | None = None
+    rpn_batch_size: RpnBatchSize = None
     learning_rate: Rate | None = None
     drops: Drops | None = None
     warmup: Warmup = None

@@ -1,7 +1,7 @@
 """What a detector's spec means: its parts, each with layers, parameters and multiply-adds.
 
-An image has a height and a width of its own, which the trunk's strides divide rounding up. Each side
-is drafted as a square, and a layer's work is its work at a place times both sides' places.
+An image has a height and a width of its own. Each of the two is drafted as the side of a square,
+and a layer's work is its work at one place times the places of both.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from resnet_gen.detection.spec import FasterRcnnSpec
 from resnet_gen.network import layers as op
 from resnet_gen.network.draft import Draft, Feature
 from resnet_gen.network.expansion import expand
 from resnet_gen.network.layers import Layer, Operation
+from resnet_gen.read.detector_spec import FasterRcnnSpec
 from resnet_gen.read.network_spec import ImagenetSpec
 
 STRIDE = 16  # of conv4_x

@@ -1,16 +1,22 @@
-"""A detector as its author writes it: Faster R-CNN on a backbone (section 4.3, appendices A and B)."""
+"""A detector as its author writes it: Faster R-CNN on a backbone (appendices A and B)."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
-from pydantic import field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
-from resnet_gen.detection.recipe import DetectionOverride
+from resnet_gen.read.detector_recipe import DEFAULT_DETECTION_RECIPE, DetectionOverride
 from resnet_gen.read.network_spec import recipe_by_name, rule, usable_name
 
-DEFAULT_RECIPE = "coco-paper"
 Pixels = Annotated[int, Field(ge=16, le=4096)]
 STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -75,7 +81,9 @@ class Testing(BaseModel):
     @classmethod
     def _rising(cls, scales: list[int] | None) -> list[int] | None:
         if scales is not None and scales != sorted(set(scales)):
-            raise rule("scales", f"{scales} do not rise", "appendix B has [200, 400, 600, 800, 1000]")
+            raise rule(
+                "scales", f"{scales} do not rise", "appendix B has [200, 400, 600, 800, 1000]"
+            )
         return scales
 
     @property
@@ -117,7 +125,7 @@ class FasterRcnnSpec(BaseModel):
         DetectionOverride,
         BeforeValidator(recipe_by_name, json_schema_input_type=str | DetectionOverride),
     ] = Field(
-        DetectionOverride(recipe=DEFAULT_RECIPE),
+        DetectionOverride(recipe=DEFAULT_DETECTION_RECIPE),
         description="A recipe's name, or a mapping that overrides parts of one.",
     )
 
@@ -129,9 +137,3 @@ class FasterRcnnSpec(BaseModel):
             message = f"{value} is less than the shorter side, {shorter}"
             raise rule("longer_side", message, f"such as {round(shorter * 5 / 3)}")
         return value
-
-
-def canonical(spec: FasterRcnnSpec, backbone: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
-    """The spec with every default, its backbone and its recipe written out."""
-    written = spec.model_dump(mode="json", exclude={"training"})
-    return written | {"backbone": backbone, "training": recipe}
