@@ -39,6 +39,7 @@ class DetectionTrainView:
     title: str
     usage: tuple[str, ...]
     summary: tuple[str, ...]
+    rooms: tuple[str, ...]
     name: str
     spec_sha256: str
     network_sha256: str
@@ -65,6 +66,7 @@ def detection_train_view(entry: DetectorEntry) -> DetectionTrainView:
             "python train.py --predict photo.jpg --evaluate checkpoint.pt",
         ),
         summary=tuple(textwrap.wrap(_summary(entry), 98)),
+        rooms=tuple(textwrap.wrap(_rooms(entry), 98)),
         name=entry.name,
         spec_sha256=entry.sha256,
         network_sha256=entry.network_sha256,
@@ -104,6 +106,19 @@ def _summary(entry: DetectorEntry) -> str:
         f"{title_of(entry.backbone.spec)} is needed to begin with (--backbone), whose batch norms "
         "are frozen; --statistics takes their means and variances anew over the images that it was "
         "trained on, as the appendix does. Needs torch 2.9 or newer."
+    )
+
+
+def _rooms(entry: DetectorEntry) -> str:
+    """What is in which file."""
+    alternating = entry.recipe.steps == "alternating"
+    return (
+        "This file is the recipe. detector.py is the network, of model.py's layers, "
+        + "alternating.py what its four steps train, " * alternating
+        + "testing.py what appendix B adds to tests, " * entry.spec.testing.adds
+        + "annotations.py and data.py read the pictures, evaluate.py and measures.py say how right "
+        "detections are, backbone.py takes a classifier's weights. The others are those of "
+        "classifiers."
     )
 
 

@@ -44,8 +44,8 @@ class DetectorView:
     anchors: int
     rpn_batch: int
     region_batch: int
-    training_candidates: int
-    testing_candidates: int
+    training_candidates: str
+    testing_candidates: str
     training_proposals: int
     testing_proposals: int
     nms: str
@@ -77,10 +77,10 @@ def detector_view(entry: DetectorEntry) -> DetectorView:
     spec, backbone, network = entry.spec, entry.backbone_spec, example(entry)
     pooling, arguments = POOLING[spec.roi.kind]
     channels = network.region.layers[-1].out_channels
-    sections = "section 4.3 and " + ("appendices A and B" if _departs(spec) else "appendix A")
+    where = "appendices A and B" if _departs(spec) else "appendix A"
     beside = " beside the whole image's" if spec.context else ""
     return DetectorView(
-        title=f"Faster R-CNN on {title_of(backbone)}: {PAPER}, {sections}.",
+        title=f"Faster R-CNN on {title_of(backbone)}: {PAPER}, {where}.",
         table=_table(network),
         facts=_facts(network),
         pooling=pooling,
@@ -96,13 +96,13 @@ def detector_view(entry: DetectorEntry) -> DetectorView:
         roi_size=spec.roi.size,
         unstrided=", ".join(_striding(backbone)) if spec.roi.size == 7 else "",
         classes=spec.classes,
-        anchor_sizes=", ".join(map(str, spec.anchors.sizes)),
-        anchor_ratios=", ".join(f"{ratio:g}" for ratio in spec.anchors.ratios),
+        anchor_sizes=str(tuple(spec.anchors.sizes)),
+        anchor_ratios=str(tuple(spec.anchors.ratios)),
         anchors=len(spec.anchors.sizes) * len(spec.anchors.ratios),
         rpn_batch=entry.recipe.anchors,
         region_batch=entry.recipe.regions,
-        training_candidates=max(TRAINING_CANDIDATES, entry.recipe.proposals),
-        testing_candidates=max(TESTING_CANDIDATES, spec.proposals),
+        training_candidates=f"{max(TRAINING_CANDIDATES, entry.recipe.proposals):_}",
+        testing_candidates=f"{max(TESTING_CANDIDATES, spec.proposals):_}",
         training_proposals=entry.recipe.proposals,
         testing_proposals=spec.proposals,
         nms=f"{spec.testing.nms:g}",
@@ -165,9 +165,9 @@ def _table(network: DetectorNetwork) -> tuple[str, ...]:
         ("conv5_x", f"7×7, {region[-1].out_channels}-d",
          f"of each region{context}: {convolutions} convolutions"),
         ("average pool", f"{region[-1].out_channels}-d",
-         "then the two sibling layers: classes + 1 scores, and a box for each"),
+         "then the siblings: classes + 1 scores, and a box for each"),
     )  # fmt: skip
-    return tuple(f"{name:17} {what:21} {how}" for name, what, how in rows)
+    return tuple(f"{name:17} {what:17} {how}" for name, what, how in rows)
 
 
 def _facts(network: DetectorNetwork) -> tuple[str, ...]:

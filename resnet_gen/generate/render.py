@@ -40,9 +40,9 @@ OF_DESIGN = {
         *("detection/evaluate.py", "detection/measures.py", "shared/workers.py"),
     ),
 }
-OF_ONE_SPEC = ("model", "detector", "testing")  # besides train.py, which nothing imports
+OF_SOME_SPECS = ("model", "detector", "testing", "alternating")
 SIBLINGS = sorted(
-    {*OF_ONE_SPEC, *SHARED, *(Path(name).stem for names in OF_DESIGN.values() for name in names)}
+    {*OF_SOME_SPECS, *SHARED, *(Path(name).stem for names in OF_DESIGN.values() for name in names)}
 )
 ISOLATED = ["--isolated", "--quiet", "--no-cache", "--target-version", "py311"]
 RULES = ["--select", "E,F,I,UP,B", "--ignore", "E501"]
@@ -140,6 +140,10 @@ def _plain_files(entry: AnyEntry) -> dict[str, str]:
     if entry.recipe is None:
         return {}
     files = {f"{name}.py": f"shared/{name}.py" for name in SHARED}
+    if isinstance(entry, DetectorEntry):
+        del files["predict.py"]  # detections are told by evaluate.py
+        if entry.recipe.steps == "alternating":
+            files["alternating.py"] = "detection/alternating.py"
     return files | {Path(source).name: source for source in OF_DESIGN[entry.spec.design]}
 
 

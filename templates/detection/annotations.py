@@ -3,8 +3,8 @@
     VOCdevkit/VOC2007/, VOCdevkit/VOC2012/     trained on trainval, tested on the test set of 2007;
                                                without one, on train and val
     coco/annotations/instances_train2017.json  with coco/train2017/, and the same of val2017
-    photos/train/1.jpg, photos/train/1.xml     VOC's annotation beside each picture, or in
-    photos/val/...                             photos/train/ one file of COCO's kind, x.json, for all
+    photos/train/1.jpg, photos/train/1.xml     VOC's annotation beside each picture, or in the folder
+    photos/val/...                             one file of COCO's kind, such as all.json
 
 Boxes are in continuous pixels: left, top, right, bottom, of 0 to width and height.
 """
@@ -26,7 +26,7 @@ class Object(NamedTuple):
 
     name: str  # of its class
     box: Box
-    ignored: bool  # VOC's difficult, COCO's crowds: not trained on, neither right nor wrong in tests
+    ignored: bool  # VOC's difficult, COCO's crowds: not trained on, in tests not counted
     area: float  # COCO's is of the object's outline, which is less than its box
     place: str  # file and line
 
@@ -50,7 +50,7 @@ class Part(NamedTuple):
 
 
 class Data(NamedTuple):
-    """The pictures that --data selects, and the classes of their objects, whose labels begin at 1."""
+    """The pictures that --data selects, and the classes of objects, whose labels begin at 1."""
 
     train: Part
     validation: Part
@@ -63,7 +63,8 @@ class Data(NamedTuple):
 
 def load(folder: Path) -> Data:
     """The pictures of a folder of one of the kinds above."""
-    years = [each for each in (folder, *sorted(folder.glob("*"))) if (each / "ImageSets/Main").is_dir()]
+    folders = (folder, *sorted(folder.glob("*")))
+    years = [each for each in folders if (each / "ImageSets/Main").is_dir()]
     annotations = sorted((folder / "annotations").glob("instances_*.json"))
     if years:
         parts = of_voc(years)
@@ -125,18 +126,12 @@ def fit(pictures: list[Picture]) -> list[Picture]:
 
 def of_voc(years: list[Path]) -> list[Part]:
     """The devkit's folders: trainval and test where a test set is annotated, or train and val."""
-
-    def listed(year: Path, name: str) -> list[Picture]:
-        file = year / f"ImageSets/Main/{name}.txt"
-        words = [line.split() for line in lines_of(file)] if file.is_file() else []
-        return [voc_picture(year, each[0]) for each in words if each]
-
     tested = [year for year in years if has_annotated_test(year)]
     kind = "voc2007" if [year.name for year in tested or years] == ["VOC2007"] else "voc"
     names = ("trainval", "test") if tested else ("train", "val")
     parts = []
     for name, of in zip(names, (years, tested or years), strict=True):
-        pictures = [picture for year in of for picture in listed(year, name)]
+        pictures = [voc_picture(year, each) for year in of for each in listed(year, name)]
         title = " and ".join(f"{year.name} {name}" for year in of)
         parts.append(Part(title, pictures, classes_of(pictures), kind))
     return parts
@@ -144,9 +139,15 @@ def of_voc(years: list[Path]) -> list[Part]:
 
 def has_annotated_test(year: Path) -> bool:
     """Whether the objects of its test set are known: those from 2008 on are not published."""
-    file = year / "ImageSets/Main/test.txt"
-    first = next((line.split()[0] for line in lines_of(file) if line.split()), "") if file.is_file() else ""
-    return bool(first) and (year / f"Annotations/{first}.xml").is_file()
+    names = listed(year, "test")[:1]
+    return any((year / f"Annotations/{name}.xml").is_file() for name in names)
+
+
+def listed(year: Path, part: str) -> list[str]:
+    """The names of the pictures of a part, or none where there is no such list."""
+    file = year / f"ImageSets/Main/{part}.txt"
+    words = [line.split() for line in lines_of(file)] if file.is_file() else []
+    return [each[0] for each in words if each]
 
 
 def of_coco(folder: Path, annotations: list[Path]) -> list[Part]:
@@ -173,7 +174,7 @@ def of_ones_own(folder: Path) -> Part:
     for path in files:
         beside = path.with_suffix(".xml")
         if not beside.is_file():
-            fail(f"{path} has no {beside.name} beside it; one without an <object> says there is none")
+            fail(f"{path} has no {beside.name} beside it: one without <object> says it is empty")
         pictures.append(picture_of(path, read_xml(beside)))
     return Part(folder.name, pictures, classes_of(pictures), "voc")
 
@@ -228,9 +229,12 @@ def read_xml(path: Path) -> Node:
         within[-1].children.append(node)
         within.append(node)
 
+    def text(words: str) -> None:
+        within[-1].words.append(words)
+
     parser.StartElementHandler = begin
     parser.EndElementHandler = lambda _: within.pop()
-    parser.CharacterDataHandler = lambda words: within[-1].words.append(words)
+    parser.CharacterDataHandler = text
     try:
         parser.Parse(path.read_bytes(), True)
     except expat.ExpatError as error:

@@ -40,10 +40,11 @@ def take(net: nn.Module, weights: Weights, args: Namespace) -> Tensor:
 @torch.no_grad()
 def measure_statistics(net: nn.Module, mean: Tensor, args: Namespace) -> None:
     """Makes means and variances of batch norms those of the images in --statistics."""
-    folder = args.statistics / "train" if class_folders(args.statistics / "train") else args.statistics
+    train = args.statistics / "train"
+    folder = train if class_folders(train) else args.statistics
     samples = open_part(folder).samples
     if len(samples) < AT_ONCE:
-        fail(f"{folder} has {len(samples)} images in folders of classes; --statistics needs {AT_ONCE}")
+        fail(f"--statistics: {folder} has {len(samples)} images in folders of classes, too few")
     net.to(args.device).train()
     norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
@@ -52,9 +53,8 @@ def measure_statistics(net: nn.Module, mean: Tensor, args: Namespace) -> None:
     for images in loader(Centres(samples), range(RANK, len(samples), RANKS), AT_ONCE, args):
         if len(images) > 1:
             net(images.to(args.device) - mean)
-    for norm in norms:
-        for statistic in (norm.running_mean, norm.running_var):
-            assert statistic is not None
+    for statistic in (each for norm in norms for each in norm.buffers()):
+        if statistic.is_floating_point():
             total(statistic).div_(RANKS)
     note(f"batch norms have the statistics of {len(samples):,} images in {folder}")
 
