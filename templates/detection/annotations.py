@@ -3,8 +3,8 @@
     VOCdevkit/VOC2007/, VOCdevkit/VOC2012/     trained on trainval, tested on the test set of 2007;
                                                without one, on train and val
     coco/annotations/instances_train2017.json  with coco/train2017/, and the same of val2017
-    photos/train/1.jpg, photos/train/1.xml     VOC's annotation beside each picture, or in the folder
-    photos/val/...                             one file of COCO's kind, such as all.json
+    photos/train/1.jpg, photos/train/1.xml     with VOC's annotation beside each picture, or one of
+    photos/val/...                             COCO's kind, such as all.json, in each folder
 
 Boxes are in continuous pixels: left, top, right, bottom, of 0 to width and height.
 """
