@@ -9,6 +9,8 @@ from resnet_gen.errors import Failure, Problem
 from resnet_gen.experiments import definitions
 from resnet_gen.paper import tables
 from resnet_gen.read import library
+from resnet_gen.read.all_specs import detector_problems
+from resnet_gen.read.detectors import read_detector
 from resnet_gen.read.folders import kind_of, network_files
 from resnet_gen.read.recipes import read_recipe, recipe_problems
 from resnet_gen.read.yaml_source import yaml_files
@@ -20,7 +22,7 @@ def problems(names: Sequence[str]) -> list[Problem]:
     if not names:
         found = library.read_networks(network_files().values())[1]
         found += recipe_problems() + tables.problems() + layouts.problems()
-        return found + definitions.problems()
+        return found + definitions.problems() + detector_problems()
     networks: list[str | Path] = []
     found = []
     for name in names:
@@ -47,4 +49,5 @@ READERS: dict[str, Callable[[Path], object]] = {
     "paper": tables.read_table,
     "weights": layouts.read_layout,
     "experiments": definitions.read,
+    "detection": read_detector,
 }

@@ -152,7 +152,7 @@ def adjacent_scales(
 def anchors(
     place: tuple[int, int], stride: int, sizes: Sequence[int], ratios: Sequence[float]
 ) -> list[list[float]]:
-    """The anchors at a place (row, column) of the maps, in the order in which torchvision has them."""
+    """The anchors at a place (row, column) of the maps, in torchvision's order."""
     found: list[list[float]] = []
     y, x = (stride * index for index in place)
     for ratio in ratios:

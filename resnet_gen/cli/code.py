@@ -50,7 +50,7 @@ def generate(
     """
     from resnet_gen import console
     from resnet_gen.generate import output, render, stale
-    from resnet_gen.read import library
+    from resnet_gen.read import all_specs
 
     if everything == bool(specs):
         raise Failure(Problem("usage", "name specs, or say --all", "resnet-gen list shows them"))
@@ -60,7 +60,7 @@ def generate(
     if prune and (check or diff):
         message = "--check and --diff remove nothing, so they do not go with --prune"
         raise Failure(Problem("usage", message, "they name what --prune would remove"))
-    entries = library.all_networks() if everything else library.networks(specs or [])
+    entries = all_specs.everything() if everything else all_specs.named(specs or [])
     rendered = render.render(entries, hub=everything)
     files = [output.inspect(out / path, *content) for path, content in rendered.items()]
     left_over = stale.find(out, rendered.keys(), entries) if everything else []

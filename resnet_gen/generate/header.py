@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_gen import __version__
-from resnet_gen.read.detectors import DetectorEntry
+from resnet_gen.read.all_specs import AnyEntry
 from resnet_gen.read.library import Entry
 
 SHOWN = 12  # hex digits of a sha256
@@ -29,12 +29,12 @@ class Header:
     spec_sha256: str | None  # of the spec, or of all; None in a file that no spec changes
     is_edited: bool  # whether the code below is not the code that was written
 
-    def is_of_another_spec(self, entry: Entry | DetectorEntry) -> bool:
+    def is_of_another_spec(self, entry: AnyEntry) -> bool:
         """Whether the spec was changed after the file was made."""
         return self.spec_sha256 is not None and self.spec_sha256 != entry.sha256[:SHOWN]
 
 
-def of_network(entry: Entry | DetectorEntry, code: str) -> str:
+def of_network(entry: AnyEntry, code: str) -> str:
     """The header of a file that one spec makes. No clock, host or absolute path."""
     return _lines(f"{entry.label}` ({__version__}, spec sha256 {entry.sha256[:SHOWN]})", code)
 

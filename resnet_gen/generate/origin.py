@@ -9,11 +9,11 @@ from pathlib import Path
 
 from resnet_gen.errors import Failure, Problem
 from resnet_gen.generate import header
-from resnet_gen.read import folders, library
-from resnet_gen.read.library import Entry
+from resnet_gen.read import all_specs, folders, library
+from resnet_gen.read.all_specs import AnyEntry
 
 
-def code_of(name: str, out: Path) -> tuple[Entry, Path]:
+def code_of(name: str, out: Path) -> tuple[AnyEntry, Path]:
     """A network and its model.py: by name or spec below `out`, or by the folder of the code.
 
     Raises:
@@ -24,7 +24,7 @@ def code_of(name: str, out: Path) -> tuple[Entry, Path]:
         folder = folder.parent
     model = folder / "model.py"
     if not folder.is_dir() or (name.isidentifier() and not model.is_file()):
-        entry = library.network(name)
+        entry = all_specs.one(name)
         return entry, out / entry.folder / "model.py"
     label = header.spec_named({path: header.read(path) for path in (model, folder / "train.py")})
     if label is None:
@@ -36,7 +36,7 @@ def code_of(name: str, out: Path) -> tuple[Entry, Path]:
     return _entry(label, folder), model
 
 
-def command(name: str, entry: Entry) -> str:
+def command(name: str, entry: AnyEntry) -> str:
     """The command that makes the code of `name` (a network, its spec or a folder) again."""
     if Path(name).exists() and not name.endswith((".yaml", ".yml")):
         name = entry.label if Path(entry.label).is_file() else entry.name
@@ -56,7 +56,7 @@ def root_of(label: str, folder: Path) -> Path | None:
     return next((root for root in roots if os.path.isfile(root / label)), None)  # noqa: PTH113
 
 
-def read_from(root: Path, label: str) -> Entry:
+def read_from(root: Path, label: str) -> AnyEntry:
     """The spec at `label` below `root`, with the recipes that a command run there would find.
 
     Raises:
@@ -65,7 +65,7 @@ def read_from(root: Path, label: str) -> Entry:
     here = Path.cwd()
     try:
         with contextlib.chdir(root):
-            return library.read_network(Path(label))
+            return all_specs.one(label)
     except Failure as failure:
         if root == here:
             raise
@@ -73,13 +73,13 @@ def read_from(root: Path, label: str) -> Entry:
         raise Failure(problems) from None
 
 
-def _entry(label: str, folder: Path) -> Entry:
+def _entry(label: str, folder: Path) -> AnyEntry:
     root = root_of(label, folder)
     if root is not None:
         return read_from(root, label)
     shipped = folders.package_folder("specs").parent / label
     if os.path.isfile(shipped) and not Path(label).is_absolute():  # noqa: PTH113
-        return library.read_network(shipped)
+        return all_specs.one(shipped.as_posix())
     with contextlib.suppress(Failure):  # the spec may have moved
         moved = library.locate(Path(label).stem)
         if moved.is_file():

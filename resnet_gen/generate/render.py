@@ -23,6 +23,7 @@ from resnet_gen.generate.model_view import model_view
 from resnet_gen.generate.train_view import train_view
 from resnet_gen.generate.vgg_view import vgg_view
 from resnet_gen.network.expansion import expand
+from resnet_gen.read.all_specs import AnyEntry
 from resnet_gen.read.detectors import DetectorEntry
 from resnet_gen.read.folders import folders
 from resnet_gen.read.library import Entry
@@ -48,9 +49,6 @@ ISOLATED = ["--isolated", "--quiet", "--no-cache", "--target-version", "py311"]
 RULES = ["--select", "E,F,I,UP,B", "--ignore", "E501"]
 LINE_LENGTH = ["--line-length", "100"]
 FIRST_PARTY = ["--config", f"lint.isort.known-first-party={SIBLINGS}"]
-
-
-AnyEntry = Entry | DetectorEntry
 
 
 class Rendered(NamedTuple):

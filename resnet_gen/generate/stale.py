@@ -11,7 +11,7 @@ from pathlib import Path
 from resnet_gen.errors import Failure, Problem
 from resnet_gen.generate import header, origin, render
 from resnet_gen.generate.output import State
-from resnet_gen.read.library import Entry
+from resnet_gen.read.all_specs import AnyEntry
 
 NAMES = {f"{name}.py" for name in (*render.SIBLINGS, "train")}
 FOLDER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # of a family or a network
@@ -31,7 +31,7 @@ class Stale:
         return f"{self.state.value}; {self.why}" if self.state else self.why
 
 
-def find(out: Path, wanted: Collection[Path], entries: Iterable[Entry]) -> list[Stale]:
+def find(out: Path, wanted: Collection[Path], entries: Iterable[AnyEntry]) -> list[Stale]:
     """What is stale below `out`, where `entries` make the files `wanted` (paths below `out`).
 
     A spec outside specs/ is present too as long as its file is where a header says. Links are not
@@ -87,7 +87,7 @@ def prune(out: Path, files: Iterable[Stale]) -> Iterator[tuple[Path, str]]:
 class _Specs:
     """What today's specs make below the output folder."""
 
-    def __init__(self, out: Path, wanted: Collection[Path], entries: Iterable[Entry]) -> None:
+    def __init__(self, out: Path, wanted: Collection[Path], entries: Iterable[AnyEntry]) -> None:
         self.out = out
         self.by_label = {entry.label: entry for entry in entries}
         self.folders = {entry.folder for entry in self.by_label.values()}
@@ -126,7 +126,7 @@ class _Specs:
             return f"its spec makes {entry.folder.as_posix()} now"
         return f"its spec makes no {path.name}"
 
-    def _outside(self, root: Path, label: str) -> tuple[Entry, set[Path]]:
+    def _outside(self, root: Path, label: str) -> tuple[AnyEntry, set[Path]]:
         """A spec outside specs/, and the files that it makes."""
         entry = origin.read_from(root, label)
         return entry, set(render.render([entry]))

@@ -153,4 +153,5 @@ def coco(
         measured.evaluate()
         measured.accumulate()
         measured.summarize()
-    return {name: 100 * float(measured.stats[k]) for name, k in COCO_FIGURES.items()}
+    shown = {name: 100 * float(measured.stats[k]) for name, k in COCO_FIGURES.items()}
+    return {name: value for name, value in shown.items() if value >= 0}  # -1: no such objects
