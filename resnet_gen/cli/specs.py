@@ -143,9 +143,12 @@ def list_networks(as_json: Json = False) -> None:
     """
     from resnet_gen import console
     from resnet_gen.network import showing
+    from resnet_gen.network.detector_showing import detector_row
     from resnet_gen.read import library
+    from resnet_gen.read.detectors import all_detectors
 
     rows = [showing.network_row(entry, OUT) for entry in library.all_networks()]
+    rows += [detector_row(entry, OUT) for entry in all_detectors()]
     rows.sort(key=lambda row: (row["design"], row["depth"], row["name"]))
     if as_json:
         return console.print_json(rows)
@@ -160,11 +163,17 @@ def show(name: Name, as_json: Json = False) -> None:
     computed from the spec, for one image.
     """
     from resnet_gen import console
-    from resnet_gen.network import showing
+    from resnet_gen.network import detector_showing, showing
     from resnet_gen.network.expansion import expand
-    from resnet_gen.read import library
+    from resnet_gen.read import all_specs
+    from resnet_gen.read.library import Entry
 
-    entry = library.network(name)
+    entry = all_specs.one(name)
+    if not isinstance(entry, Entry):
+        if as_json:
+            return console.print_json(detector_showing.detector_document(entry))
+        console.print_table(*detector_showing.detector_table(entry))
+        return print(f"\n{showing.resolved_yaml(entry)}", end="")
     network = expand(entry.spec)
     if as_json:
         return console.print_json(showing.as_document(network))

@@ -5,16 +5,14 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 
-from resnet_gen.network.detector import DetectorNetwork, expand_detector, shared_convolutions
+from resnet_gen.network.detector import DetectorNetwork, of_an_image, shared_convolutions
 from resnet_gen.network.layers import Operation
 from resnet_gen.paper.says import title_of
 from resnet_gen.read.detector_spec import FasterRcnnSpec
 from resnet_gen.read.detectors import DetectorEntry
 from resnet_gen.read.network_spec import ImagenetSpec, class_name
 
-# Faster R-CNN's: boxes that NMS looks at, and where an image is wide by a third more than high.
-TRAINING_CANDIDATES, TESTING_CANDIDATES = 12_000, 6_000
-ASPECT = 4 / 3
+TRAINING_CANDIDATES, TESTING_CANDIDATES = 12_000, 6_000  # Faster R-CNN's, before NMS
 PAPER = "He et al. 2015 (arXiv:1512.03385)"
 POOLING = {"pool": ("roi_pool", ""), "align": ("roi_align", ", aligned=True")}
 
@@ -65,16 +63,9 @@ class TestingView:
     ensemble: bool
 
 
-def example(entry: DetectorEntry) -> DetectorNetwork:
-    """The detector for an image of 3 to 4, as of 600×800 pixels."""
-    side = entry.spec.shorter_side
-    wide = min(round(side * ASPECT), entry.spec.longer_side)
-    return expand_detector(entry.spec, entry.backbone_spec, side, wide)
-
-
 def detector_view(entry: DetectorEntry) -> DetectorView:
     """The view of the detector.py of this spec."""
-    spec, backbone, network = entry.spec, entry.backbone_spec, example(entry)
+    spec, backbone, network = entry.spec, entry.backbone_spec, of_an_image(entry)
     pooling, arguments = POOLING[spec.roi.kind]
     channels = network.region.layers[-1].out_channels
     where = "appendices A and B" if _departs(spec) else "appendix A"

@@ -14,9 +14,11 @@ from resnet_gen.network.draft import Draft, Feature
 from resnet_gen.network.expansion import expand
 from resnet_gen.network.layers import Layer, Operation
 from resnet_gen.read.detector_spec import FasterRcnnSpec
+from resnet_gen.read.detectors import DetectorEntry
 from resnet_gen.read.network_spec import ImagenetSpec
 
 STRIDE = 16  # of conv4_x
+ASPECT = 4 / 3  # of the image that is shown: 600×800
 DIVISIBLE = 32  # pixels: images are padded to multiples of it, so that every stride divides them
 REGION_LAYERS = ("layer4.",)
 HEAD_LAYERS = ("average_pool1", "fc")
@@ -24,11 +26,11 @@ HEAD_LAYERS = ("average_pool1", "fc")
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the detector, and how often an image goes through it."""
+    """A part of the detector."""
 
     name: str
     layers: tuple[Layer, ...]
-    parameters: int
+    parameters: int  # learned ones
     multiply_adds: int  # of one pass: of an image, or of a region
 
 
@@ -54,11 +56,16 @@ class DetectorNetwork:
         """Learned values; frozen scales and shifts are not learned."""
         return sum(part.parameters for part in self.parts)
 
+    def times(self, part: Part, regions: int | None = None) -> int:
+        """How often a part is gone through for an image with so many proposals, or the spec's."""
+        regions = self.spec.proposals if regions is None else regions
+        if part in (self.trunk, self.rpn):
+            return 1
+        return regions + (1 if part is self.region and self.spec.context else 0)
+
     def multiply_adds(self, regions: int) -> int:
         """Of an image with so many proposals; the context is one region more."""
-        pooled = regions + (1 if self.spec.context else 0)
-        of_regions = pooled * self.region.multiply_adds + regions * self.siblings.multiply_adds
-        return self.trunk.multiply_adds + self.rpn.multiply_adds + of_regions
+        return sum(self.times(part, regions) * part.multiply_adds for part in self.parts)
 
 
 def padded(side: int) -> int:
@@ -86,6 +93,13 @@ def expand_detector(
         _part("conv5_x", region),
         _part("siblings", _siblings(features, spec.classes)),
     )
+
+
+def of_an_image(entry: DetectorEntry) -> DetectorNetwork:
+    """The detector for an image of three to four, as large as it resizes images to: 600×800."""
+    side = entry.spec.shorter_side
+    wide = min(round(side * ASPECT), entry.spec.longer_side)
+    return expand_detector(entry.spec, entry.backbone_spec, side, wide)
 
 
 def shared_convolutions(trunk: Sequence[Layer]) -> int:

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from resnet_gen.network.expansion import Network, expand
 from resnet_gen.network.layers import Layer, Operation
+from resnet_gen.read.all_specs import AnyEntry
 from resnet_gen.read.library import Entry
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]], str]  # heads, rows, which columns are numbers
@@ -76,7 +77,7 @@ def layer_table(network: Network) -> Table:
     return heads, rows, "llrrrr"
 
 
-def resolved_yaml(entry: Entry) -> str:
+def resolved_yaml(entry: AnyEntry) -> str:
     """The spec with every default written out, and its hash."""
     text = io.StringIO()
     yaml = YAML()
