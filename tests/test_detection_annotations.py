@@ -1,4 +1,4 @@
-"""What the generated detectors read: VOC's folders, COCO's, one's own; and every mistake in them."""
+"""What detectors read: VOC's folders, COCO's, one's own; and every mistake in them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 from PIL import ExifTags, Image
 
 import cards
-from conftest import ROOT, load_folder
+from conftest import ROOT
+from resnet_gen.generate.loading import load_folder
 
 CODE = ROOT / "generated/detection/faster_rcnn_resnet101"
 WIDTH, HEIGHT = 60, 40
@@ -89,9 +90,9 @@ def test_voc_trains_on_trainval_of_all_years_and_tests_where_the_test_is_known(
         {"train": {"a": CAT}, "trainval": {"a": CAT, "b": DOG}, "test": {"c": CAT}},
     )
     parts = {
-        "train": {"d": CAT},
-        "val": {"e": DOG},
-        "trainval": {"d": CAT, "e": DOG},
+        "train": {"d": DOG},
+        "val": {"e": CAT},
+        "trainval": {"d": DOG, "e": CAT},
         "test": {"f": ""},
     }
     devkit(tmp_path, "2012", parts)
@@ -147,9 +148,9 @@ def own(root: Path, annotation: str, name: str = "a.jpg") -> Path:
 
 
 def test_a_folder_of_ones_own(code: Any, tmp_path: Path) -> None:
-    made = cards.make(tmp_path, train=3, val=2, crops=5)
+    made = cards.make(tmp_path, train=30, val=2, crops=5)
     data = code.annotations.load(made / "cards")
-    assert (len(data.train.pictures), len(data.test.pictures)) == (3, 2)
+    assert (len(data.train.pictures), len(data.test.pictures)) == (30, 2)
     numbers = cards.Cards("train")
     for each in data.train.pictures:
         drawn = numbers.picture()[1]
@@ -285,8 +286,8 @@ def test_mistakes_in_a_folder(
 @pytest.mark.parametrize(
     ("box", "more", "words"),
     [
-        ((1, 2, 3), {}, "annotation 1: not enough values to unpack"),
-        ((1, 2, 3, "x"), {}, "annotation 1: could not convert string to float: 'x'"),
+        ((1, 2, 3), {}, "annotation 1 (id 1): not enough values to unpack"),
+        ((1, 2, 3, "x"), {}, "annotation 1 (id 1): could not convert string to float: 'x'"),
         ((1, 2, 3, float("nan")), {}, "annotation 1 (id 1): its bbox is"),
         ((1, 2, 3, 4), {"category_id": 3}, "annotation 1 (id 1): there is no 3"),
         ((1, 2, 3, 4), {"image_id": 3}, "annotation 1 (id 1): there is no 3"),

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision.models.detection._utils import BoxCoder
 
 import detection_by_hand as by_hand
-from conftest import ROOT, load_folder
+from conftest import ROOT
+from resnet_gen.generate.loading import load_folder
 
 CODE = ROOT / "generated/detection/faster_rcnn_resnet101_all"
 
@@ -121,9 +123,6 @@ def test_boxes_are_regressed_and_clipped_by_hand(code: Any) -> None:
     testing, classes = code.testing, 2
     view = object.__new__(testing.View)
     view.size = (80, 100)
-    coder = torch.nn.Module()
-    from torchvision.models.detection._utils import BoxCoder  # noqa: PLC0415
-
     coder = BoxCoder((10.0, 10.0, 5.0, 5.0))
     heads = SimpleNamespace(box_predictor=Scored(classes), box_coder=coder)
     view.detector = SimpleNamespace(roi_heads=heads)

@@ -286,12 +286,12 @@ def coco_part(path: Path, folder: Path) -> Part:
     for number, each in enumerate(annotations, start=1):
         place = f"{path}: annotation {number}"
         try:
+            place += f" (id {each.get('id', 'none')})"
             left, top, width, height = map(float, each["bbox"])
             if not all(map(math.isfinite, (left, top, width, height))):
                 raise ValueError(f"its bbox is {each['bbox']}")
             box, crowd = (left, top, left + width, top + height), bool(each.get("iscrowd", 0))
             area = float(each.get("area", width * height))
-            place += f" (id {each.get('id', 'none')})"
             name = categories[each["category_id"]]
             objects[each["image_id"]].append(Object(name, box, crowd, area, place))
         except (ValueError, LookupError, TypeError, AttributeError) as error:

@@ -126,7 +126,7 @@ def coco(
     categories = [{"id": k, "name": name} for k, name in enumerate(classes, start=1)]
     images = [{"id": k, "width": w, "height": h} for k, (w, h) in enumerate(sizes)]
     objects = [
-        {"image_id": k, "category_id": int(label), "bbox": (x, y, right - x, bottom - y),
+        {"image_id": k, "category_id": int(label), "bbox": [x, y, right - x, bottom - y],
          "area": float(area), "iscrowd": int(ignored)}
         for k, each in enumerate(annotated)
         for (x, y, right, bottom), label, ignored, area in zip(
@@ -134,7 +134,7 @@ def coco(
         )
     ]  # fmt: skip
     found = [
-        {"image_id": k, "category_id": int(label), "bbox": (x, y, right - x, bottom - y),
+        {"image_id": k, "category_id": int(label), "bbox": [x, y, right - x, bottom - y],
          "score": score}
         for k, (boxes, labels, scores) in enumerate(detected)
         for (x, y, right, bottom), label, score in zip(
