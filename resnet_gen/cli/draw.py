@@ -59,14 +59,14 @@ def draw(
 ) -> None:
     """Draw networks side by side, as Figure 3 does.
 
-    Rows are aligned by output size, and shortcuts are dotted where dimensions grow. Without --out
-    the drawing is printed.
+    Rows are aligned by output size, and shortcuts are dotted where dimensions grow. A detector is
+    drawn by itself, from the image to its boxes. Without --out the drawing is printed.
     """
     from resnet_gen import console
     from resnet_gen.draw import architecture, block_picture, terminal
     from resnet_gen.draw.saving import MADE_BY, save
     from resnet_gen.network.expansion import expand
-    from resnet_gen.read import library
+    from resnet_gen.read import all_specs, library
 
     form = form or (Format.SVG if out else Format.TEXT)
     if out and form == Format.TEXT:
@@ -75,6 +75,8 @@ def draw(
     if block and folded is not None:
         message = f"--{'' if folded else 'no-'}fold has no meaning with --block"
         raise Failure(Problem("usage", message, "leave one of them out"))
+    if detectors := [name for name in names if all_specs.detector_paths(name)]:
+        return _detector(names, detectors[0], out, form, block, folded)
     networks = [expand(entry.spec) for entry in library.networks(names)]
     words = [network.spec.name for network in networks]
     words += ["--block"] if block else []
@@ -94,3 +96,25 @@ def draw(
         print(out.as_posix())
     else:
         console.print_text(drawn)
+
+
+def _detector(
+    names: list[str], name: str, out: Path | None, form: Format, block: bool, folded: bool | None
+) -> None:
+    """Draws the one detector that is named."""
+    from resnet_gen import console
+    from resnet_gen.draw import detector_picture
+    from resnet_gen.draw.saving import MADE_BY, save
+    from resnet_gen.network.detector import of_an_image
+    from resnet_gen.read.all_specs import detector_paths
+    from resnet_gen.read.detectors import read_detector
+
+    if len(names) > 1 or block or folded is not None:
+        message = "a detector is drawn by itself, without --block and --fold"
+        raise Failure(Problem("usage", message, f"resnet-gen draw {name}"))
+    entry = read_detector(detector_paths(name)[0])
+    network = of_an_image(entry)
+    if form == Format.TEXT or out is None:
+        return console.print_text(detector_picture.in_words(network, entry.backbone.name))
+    save(detector_picture.draw(network, entry.backbone.name, f"{MADE_BY} {entry.name}"), out)
+    return print(out.as_posix())
