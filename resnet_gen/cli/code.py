@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from resnet_gen.cli.arguments import OUT, Json, Specs, examples
 from resnet_gen.errors import Failure, Problem
+
+if TYPE_CHECKING:
+    from resnet_gen.read.detectors import DetectorEntry
 
 commands = typer.Typer()
 
@@ -125,8 +128,11 @@ def diff(
     from resnet_gen.generate import header, origin
     from resnet_gen.network.expansion import expand
     from resnet_gen.read import library
+    from resnet_gen.read.library import Entry
 
     entry, code = origin.code_of(name, OUT)
+    if not isinstance(entry, Entry):
+        return _diff_detector(entry, code.with_name("detector.py"), other, as_json)
     against = library.network(other) if other else None
     network, rival = expand(entry.spec), expand(against.spec) if against else None
     questions = recipe.questions(entry, code.with_name("train.py"))
@@ -147,6 +153,23 @@ def diff(
         rows = recipe.with_paper(entry, measured.recipe)
     found = found.and_rows(numbers.rows(measured.findings), Part.NUMBERS, numbers.HEADING)
     found = found.and_rows(rows, Part.RECIPE, recipe.heading(entry.spec))
+    if as_json:
+        console.print_json(found.as_json())
+    else:
+        print_comparison(found)
+    raise typer.Exit(0 if found.equal else 1)
+
+
+def _diff_detector(entry: DetectorEntry, code: Path, other: str | None, as_json: bool) -> None:
+    """A detector against its spec and appendices A and B."""
+    from resnet_gen import console
+    from resnet_gen.compare.detector.comparing import compare
+    from resnet_gen.compare.printing import print_comparison
+
+    if other:
+        message = "a detector is compared with the paper alone"
+        raise Failure(Problem("usage", message, f"resnet-gen diff {entry.name}"))
+    found = compare(entry, code)
     if as_json:
         console.print_json(found.as_json())
     else:

@@ -14,7 +14,7 @@ from resnet_gen.network.detector import DetectorNetwork, shared_convolutions
 from resnet_gen.network.layers import Operation
 
 BOX, GAP, HEAD = 42.0, 30.0, 52.0  # heights of a box, of an arrow, and of what stands above all
-BETWEEN = 64.0  # from the shared layers to the frame
+BETWEEN = 92.0  # from the shared layers to the frame
 PADDING = 18.0  # within the frame
 MIDDLE = 0.35 * TEXT  # how far below the middle of a line of text its baseline lies
 

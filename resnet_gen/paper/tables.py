@@ -13,6 +13,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from resnet_gen.errors import Failure, Problem, did_you_mean
+from resnet_gen.paper.appendix import Appendix
 from resnet_gen.paper.forms import (
     COUNT,
     Convolution,
@@ -299,6 +300,7 @@ FILES: dict[str, type[BaseModel]] = {
     "section3": Section3,
     "section4-2": Section42,
     "vgg": Vgg,
+    "appendix": Appendix,
     "training": Training,
     "notes": Notes,
 }

@@ -1,0 +1,1 @@
+"""A detector's code against its spec and appendices A and B."""
