@@ -214,7 +214,8 @@ def restore(path: Path, trainer: Stateful, checkpoint: dict[str, Any]) -> Progre
         trainer.load_state_dict(checkpoint)
         progress = Progress(**checkpoint["progress"])
         require_sense(progress)
-        for weight in trainer.model.parameters() if progress.step else ():
+        trained = [w for group in trainer.optimizer.param_groups for w in group["params"]]
+        for weight in trained if progress.step else ():
             if trainer.optimizer.state[weight]["momentum_buffer"].shape != weight.shape:
                 raise ValueError("its momentum is not of the weights' shapes")
         for group, before in zip(trainer.optimizer.param_groups, own, strict=True):

@@ -39,6 +39,8 @@ class Trainable(Stateful, Protocol):
 
     @property
     def image_shape(self) -> Shape: ...
+    @property
+    def head(self) -> tuple[str, ...]: ...
 
 
 class Weights(NamedTuple):
@@ -253,7 +255,7 @@ def begin(trainer: Trainable, network: Mapping[str, Any], args: Namespace) -> di
     state = weights.to_train()
     if args.new_head:
         own = trainer.model.state_dict()
-        state |= {key: own[key] for key in HEAD}
+        state |= {key: own[key] for key in trainer.head}
     load_model(trainer.model, state, args.init)
     if weights.mean is not None:
         trainer.mean = weights.mean_of(trainer.image_shape)
