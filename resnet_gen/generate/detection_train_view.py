@@ -46,6 +46,7 @@ class DetectionTrainView:
     backbone: str
     backbone_class: str
     backbone_sha256: str
+    backbone_size: int
     has_testing: bool
     ensemble: bool
     recipe: DetectionRecipeView
@@ -73,6 +74,7 @@ def detection_train_view(entry: DetectorEntry) -> DetectionTrainView:
         backbone=backbone.name,
         backbone_class=class_name(backbone.name),
         backbone_sha256=backbone.network_sha256,
+        backbone_size=entry.backbone_spec.image_size,
         has_testing=spec.testing.adds,
         ensemble=spec.testing.ensemble,
         recipe=_recipe(recipe),

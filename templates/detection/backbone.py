@@ -18,27 +18,27 @@ from folder import Sample, UnreadableImage, class_folders, open_part, read_image
 from weights import Weights
 from workers import loader
 
-SIDE, CROP = 256, 224  # pixels: the shorter side, and the centre that a classifier is tested on
+MARGIN = 256 / 224  # an image's shorter side, of the crop that a classifier is tested on
 AT_ONCE = 64  # images in a batch
 
 
-def take(net: nn.Module, weights: Weights, args: Namespace) -> Tensor:
+def take(net: nn.Module, weights: Weights, size: int, args: Namespace) -> Tensor:
     """Puts a classifier's weights into the network; the mean (3, 1, 1) that images have less.
 
-    With --statistics, its batch norms' means and variances are taken anew, over the images that it
+    `size` is the height and width of the images that it classifies. With --statistics, its batch norms' means and variances are taken anew, over the images that it
     was trained on: what it has are running averages over its last iterations alone.
     """
     load_model(net, weights.to_train(), weights.path)
     mean = weights.known_mean().to(args.device).mean(dim=(1, 2), keepdim=True)
     if args.statistics:
-        measure_statistics(net, mean, args)
+        measure_statistics(net, mean, size, args)
     else:
         note("the running averages of batch norms are frozen; --statistics FOLDER takes them anew")
     return mean
 
 
 @torch.no_grad()
-def measure_statistics(net: nn.Module, mean: Tensor, args: Namespace) -> None:
+def measure_statistics(net: nn.Module, mean: Tensor, size: int, args: Namespace) -> None:
     """Makes means and variances of batch norms those of the images in --statistics."""
     train = args.statistics / "train"
     folder = train if class_folders(train) else args.statistics
@@ -50,7 +50,7 @@ def measure_statistics(net: nn.Module, mean: Tensor, args: Namespace) -> None:
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all batches
-    for images in loader(Centres(samples), range(RANK, len(samples), RANKS), AT_ONCE, args):
+    for images in loader(Centres(samples, size), range(RANK, len(samples), RANKS), AT_ONCE, args):
         if len(images) > 1:
             net(images.to(args.device) - mean)
     for statistic in (each for norm in norms for each in norm.buffers()):
@@ -60,17 +60,17 @@ def measure_statistics(net: nn.Module, mean: Tensor, args: Namespace) -> None:
 
 
 class Centres(Dataset[Any]):
-    """Batches of the centres of images, uint8 (N, 3, CROP, CROP)."""
+    """Batches of the centres of images, uint8 (N, 3, size, size)."""
 
-    def __init__(self, samples: list[Sample]) -> None:
-        self.samples = samples
+    def __init__(self, samples: list[Sample], size: int) -> None:
+        self.samples, self.size = samples, size
 
     def __getitem__(self, indices: list[int]) -> Tensor:
         crops = []
         for path in (self.samples[index][0] for index in indices):
             try:
-                image = T.center_crop(T.resize(read_image(path), [SIDE]), [CROP])
-                crops.append(T.pil_to_tensor(image))
+                image = T.resize(read_image(path), [round(MARGIN * self.size)])
+                crops.append(T.pil_to_tensor(T.center_crop(image, [self.size])))
             except UnreadableImage:  # one image less of many
                 continue
-        return torch.stack(crops) if crops else torch.empty(0, 3, CROP, CROP)
+        return torch.stack(crops) if crops else torch.empty(0, 3, self.size, self.size)
