@@ -25,11 +25,13 @@ from resnet_gen.paper import tables
 from resnet_gen.read import folders, library
 
 ROOT = Path(__file__).resolve().parent.parent
+SMALL = "resnet18_small"  # a backbone that is no network of the paper
 NAMES = sorted(
     path.stem
     for path in (ROOT / "specs").glob("*/*.yaml")
-    if path.parent.name in ("cifar", "imagenet")
+    if path.parent.name in ("cifar", "imagenet") and path.stem != SMALL
 )
+DETECTORS = sorted(path.stem for path in (ROOT / "specs/detection").glob("*.yaml"))
 READING = Namespace(workers=0, skip_bad_images=False, device=torch.device("cpu"))
 VGG = [name for name in NAMES if name.startswith("vgg")]
 BLOCKS = [name for name in NAMES if name not in VGG]  # networks of blocks, which have a train.py
@@ -48,7 +50,8 @@ class Result(NamedTuple):
 
 
 def folder(name: str) -> Path:
-    return ROOT / "generated" / ("cifar" if name in CIFAR else "imagenet") / name
+    family = "detection" if name in DETECTORS else "cifar" if name in CIFAR else "imagenet"
+    return ROOT / "generated" / family / name
 
 
 def network_class(name: str) -> type:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from conftest import NAMES, ROOT
+from conftest import DETECTORS, NAMES, ROOT, SMALL
 from resnet_gen.read import library
 
 COMMANDS = [
@@ -200,7 +200,7 @@ def test_check_looks_at_recipes_and_tables_too(cli: Callable, project: Path) -> 
 def test_list(cli: Callable) -> None:
     code, out, err = cli("list", "--json")
     rows = {row["name"]: row for row in json.loads(out)}
-    assert (code, err) == (0, "") and sorted(rows) == NAMES
+    assert (code, err) == (0, "") and sorted(rows) == sorted([*NAMES, SMALL, *DETECTORS])
     assert rows["resnet50_b"] == {
         "name": "resnet50_b",
         "design": "imagenet",

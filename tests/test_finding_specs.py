@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import NAMES, ROOT
+from conftest import NAMES, ROOT, SMALL
 from resnet_gen.read import library
 
 CIFAR_SPEC = "name: net\ndesign: cifar\ndepth: 20\nshortcut: A\n"
@@ -65,7 +65,7 @@ def test_both_endings_of_yaml_are_found(cli: Callable, project: Path) -> None:
     (project / "specs/paper/table6.yml").write_text(table.replace("method: ResNet", "method: Net"))
     entry = library.network("resnet20")
     assert entry.spec.width == 8 and entry.recipe and entry.recipe.momentum == 0.8
-    assert len(library.all_networks()) == len(NAMES)
+    assert len(library.all_networks()) == len([*NAMES, SMALL])
     assert "specs/paper/table6.yml:" in cli("check").err
     assert "specs/cifar/resnet20.yml" in cli("show", "resnet20").out
     assert cli("new", "resnet20", "--design", "cifar", "--depth", "20").code == 2
@@ -113,7 +113,7 @@ def test_a_users_own_files_come_before_the_shipped_ones(cli: Callable, project: 
     assert own.spec.width == 32 and own.recipe and own.recipe.momentum == 0.8
     assert library.network("resnet32").spec.depth == 20
     assert library.network("resnet44").spec.width == 16
-    assert len(library.all_networks()) == len(NAMES)
+    assert len(library.all_networks()) == len([*NAMES, SMALL])
     assert cli("check").code == 0
 
 

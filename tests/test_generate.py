@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import NAMES, ROOT
+from conftest import DETECTORS, NAMES, ROOT, SMALL
 from one_network import FILES
 from resnet_gen import __version__
 from resnet_gen.errors import Failure
@@ -246,7 +246,7 @@ def test_a_wheel_works_in_an_empty_folder(project: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     made = project / "empty/generated"
-    assert len(list(made.glob("*/*/model.py"))) == len(NAMES)
+    assert len(list(made.glob("*/*/model.py"))) == len([*NAMES, SMALL, *DETECTORS])
     committed = ROOT / "generated/cifar/resnet20/model.py"
     assert (made / "cifar/resnet20/model.py").read_text() == committed.read_text()
 

@@ -27,10 +27,11 @@ MAY_IMPORT = {
     "weights": {"distributed", "folder", "checkpoint"},
     "flags": {"distributed"},
     "predict": {"distributed", "folder"},
-    "data": {"distributed", "folder"},
+    "workers": {"distributed"},
+    "data": {"distributed", "folder", "workers"},
     "run": {"distributed", "checkpoint", "weights"},
     "fast_step": {"distributed", "flags"},
-    "evaluate": {"distributed", "folder", "checkpoint", "data", "weights", "predict"},
+    "evaluate": {"distributed", "folder", "checkpoint", "data", "weights", "predict", "workers"},
 }
 INSTALLED = {"torch", "torchvision", "PIL", "sklearn"}
 
@@ -52,7 +53,13 @@ def test_imports_go_one_way(name: str) -> None:
     paths = {path.stem: path for path in folder(name).glob("*.py")}
     train = imports(paths.pop("train"))
     assert train - paths.keys() <= INSTALLED
-    by_others = {"checkpoint", "folder", "weights", "predict"}  # of which other rooms import some
+    by_others = {
+        "checkpoint",
+        "folder",
+        "weights",
+        "predict",
+        "workers",
+    }  # of which other rooms import some
     assert paths.keys() - train <= by_others
     assert paths.keys() <= MAY_IMPORT.keys()
     for stem, path in paths.items():
