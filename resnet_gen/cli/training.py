@@ -50,9 +50,13 @@ def train(
     from resnet_gen.train import launch
     from resnet_gen.train.plan import may_be_too_large
 
-    script, given = launch.find_script(name, OUT), arguments or []
+    given = arguments or []
+    if detector := launch.detector_script(name, OUT):
+        return _train_detector(detector, given, plan=plan, slurm=slurm)
+    script = launch.find_script(name, OUT)
     if slurm:
-        print(launch.slurm_script(script, given), end="")
+        data = "cifar10" if script.network.spec.design == "cifar" else "imagenet"
+        print(launch.slurm_script(script.path, data, given), end="")
         raise typer.Exit
     launch.require_torch()
     if plan or may_be_too_large(script.network, script.recipe.batch_size, given):
@@ -64,7 +68,7 @@ def train(
             raise typer.Exit
         if warning := rehearse.warning(script, given):
             console.note(warning)
-    raise typer.Exit(launch.run(script, given))
+    raise typer.Exit(launch.run(script.path, given))
 
 
 @commands.command(
@@ -99,3 +103,17 @@ def plot(
 
     for path in save(draw(read(runs), title), out):
         print(path.as_posix())
+
+
+def _train_detector(script: Path, given: list[str], *, plan: bool, slurm: bool) -> None:
+    from resnet_gen.train import launch
+
+    if plan:
+        message = "--plan is for networks that classify"
+        raise Failure(
+            Problem("usage", message, "a detector's first lines of figures tell its speed")
+        )
+    if slurm:
+        return print(launch.slurm_script(script, "coco", given), end="")
+    launch.require_torch()
+    raise typer.Exit(launch.run(script, given))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from resnet_gen.errors import Failure, Problem
 from resnet_gen.generate import origin, render
 from resnet_gen.network.expansion import Network, expand
+from resnet_gen.read.detectors import DetectorEntry
 from resnet_gen.read.recipes import AnyRecipe
 
 # Python's own answer to Ctrl-C is a traceback: until the script handles the signal, which it does
@@ -23,6 +24,22 @@ START = (
     "del sys.argv[0]; sys.path[0] = str(pathlib.Path(sys.argv[0]).resolve().parent); "
     "runpy.run_path(sys.argv[0], run_name='__main__')"
 )
+
+
+def detector_script(name: str, out: Path) -> Path | None:
+    """The train.py of a detector called `name`, or in the folder `name`; None of what is none.
+
+    Raises:
+        Failure: it has not been generated (exit code 2).
+    """
+    entry, code = origin.code_of(name, out)
+    if not isinstance(entry, DetectorEntry):
+        return None
+    script = code.with_name("train.py")
+    if not script.is_file():
+        hint = origin.command(name, entry)
+        raise Failure(Problem("file", "there is no such file", hint, script.as_posix()))
+    return script
 
 
 class Script(NamedTuple):
@@ -41,6 +58,9 @@ def find_script(name: str, out: Path) -> Script:
     """
     entry, code = origin.code_of(name, out)
     script = code.with_name("train.py")
+    if isinstance(entry, DetectorEntry):
+        message = "this is a detector, and not a network that classifies"
+        raise Failure(Problem("training", message, f"resnet-gen train {name}"))
     if entry.recipe is None:
         message = f"there is no train.py: {entry.spec.why_no_script}"
         raise Failure(Problem("training", message, "its model.py can be imported and trained"))
@@ -51,23 +71,22 @@ def find_script(name: str, out: Path) -> Script:
     return Script(expand(entry.spec), script, entry.recipe)
 
 
-def slurm_script(script: Script, arguments: Sequence[str]) -> str:
-    """A batch script for several machines; `--data` is asked for if it is not among `arguments`."""
+def slurm_script(script: Path, data: str, arguments: Sequence[str]) -> str:
+    """A batch script for several machines; on `data` if no --data is among the arguments."""
     if not any(argument.split("=")[0] == "--data" for argument in arguments):
-        data = "cifar10" if script.network.spec.design == "cifar" else "imagenet"
         arguments = ["--data", data, *arguments]
     given = [argument for argument in arguments if argument != "--resume"]
     template = render.environment().get_template("slurm.sh.jinja")
     return template.render(
-        name=script.network.spec.name,
-        script=shlex.quote(script.path.as_posix()),
+        name=script.parent.name,
+        script=shlex.quote(script.as_posix()),
         arguments=shlex.join(given),
     )
 
 
-def run(script: Script, arguments: Sequence[str]) -> int:
+def run(script: Path, arguments: Sequence[str]) -> int:
     """Runs the script and returns its exit code, 128 and more for a signal."""
-    command = [sys.executable, "-c", START, str(script.path), *arguments]
+    command = [sys.executable, "-c", START, str(script), *arguments]
     with subprocess.Popen(command) as process:
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         while True:

@@ -25,8 +25,9 @@ AT_ONCE = 64  # images in a batch
 def take(net: nn.Module, weights: Weights, size: int, args: Namespace) -> Tensor:
     """Puts a classifier's weights into the network; the mean (3, 1, 1) that images have less.
 
-    `size` is the height and width of the images that it classifies. With --statistics, its batch norms' means and variances are taken anew, over the images that it
-    was trained on: what it has are running averages over its last iterations alone.
+    `size` is the height and width of the images that it classifies. With --statistics, its batch
+    norms' means and variances are taken anew, over the images that it was trained on: what it has
+    are running averages, of its last iterations alone.
     """
     load_model(net, weights.to_train(), weights.path)
     mean = weights.known_mean().to(args.device).mean(dim=(1, 2), keepdim=True)
