@@ -26,6 +26,7 @@ SHORTER = {  # the same command for fewer iterations, or with what is installed 
     "pip install --quiet --editable '.[train,plot]'": "test -e pyproject.toml",
     "pip install --quiet --editable '.[train,weights]'": "test -e pyproject.toml",
     "pip install --quiet --editable '.[train,export]'": "test -e pyproject.toml",
+    "pip install --quiet --editable '.[train,detection]' scikit-image": "test -e pyproject.toml",
     "pip install --quiet scikit-image": "python -c 'import skimage'",
     "python generated/imagenet/resnet50_b/train.py --data imagenet": (
         "python generated/imagenet/resnet50_b/train.py --data imagenet --help"
