@@ -128,10 +128,13 @@ def diff(
     from resnet_gen.generate import header, origin
     from resnet_gen.network.expansion import expand
     from resnet_gen.read import library
-    from resnet_gen.read.library import Entry
+    from resnet_gen.read.detectors import DetectorEntry, LocalizerEntry
 
     entry, code = origin.code_of(name, OUT)
-    if not isinstance(entry, Entry):
+    if isinstance(entry, LocalizerEntry):
+        message = "localizers are not compared: appendix C has no figures of what they are made of"
+        raise Failure(Problem("usage", message, f"resnet-gen diff {entry.backbone.name}"))
+    if isinstance(entry, DetectorEntry):
         return _diff_detector(entry, code.with_name("detector.py"), other, as_json)
     against = library.network(other) if other else None
     network, rival = expand(entry.spec), expand(against.spec) if against else None

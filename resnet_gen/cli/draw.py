@@ -107,12 +107,15 @@ def _detector(
     from resnet_gen.draw.saving import MADE_BY, save
     from resnet_gen.network.detector import of_an_image
     from resnet_gen.read.all_specs import detector_paths
-    from resnet_gen.read.detectors import read_detector
+    from resnet_gen.read.detectors import DetectorEntry, read_detector
 
     if len(names) > 1 or block or folded is not None:
         message = "a detector is drawn by itself, without --block and --fold"
         raise Failure(Problem("usage", message, f"resnet-gen draw {name}"))
     entry = read_detector(detector_paths(name)[0])
+    if not isinstance(entry, DetectorEntry):
+        message = "a localizer is drawn as its backbone is"
+        raise Failure(Problem("usage", message, f"resnet-gen draw {entry.backbone.name}"))
     network = of_an_image(entry)
     if form == Format.TEXT or out is None:
         return console.print_text(detector_picture.in_words(network, entry.backbone.name))

@@ -144,11 +144,15 @@ def list_networks(as_json: Json = False) -> None:
     from resnet_gen import console
     from resnet_gen.network import showing
     from resnet_gen.network.detector_showing import detector_row
+    from resnet_gen.network.localizer_showing import localizer_row
     from resnet_gen.read import library
-    from resnet_gen.read.detectors import all_detectors
+    from resnet_gen.read.detectors import DetectorEntry, all_detectors
 
     rows = [showing.network_row(entry, OUT) for entry in library.all_networks()]
-    rows += [detector_row(entry, OUT) for entry in all_detectors()]
+    rows += [
+        detector_row(entry, OUT) if isinstance(entry, DetectorEntry) else localizer_row(entry, OUT)
+        for entry in all_detectors()
+    ]
     rows.sort(key=lambda row: (row["design"], row["depth"], row["name"]))
     if as_json:
         return console.print_json(rows)
@@ -163,22 +167,25 @@ def show(name: Name, as_json: Json = False) -> None:
     computed from the spec, for one image.
     """
     from resnet_gen import console
-    from resnet_gen.network import detector_showing, showing
+    from resnet_gen.network.detector_showing import detector_document, detector_table
     from resnet_gen.network.expansion import expand
+    from resnet_gen.network.localizer_showing import localizer_document, localizer_table
+    from resnet_gen.network.showing import as_document, layer_table, resolved_yaml
     from resnet_gen.read import all_specs
-    from resnet_gen.read.library import Entry
+    from resnet_gen.read.detectors import DetectorEntry, LocalizerEntry
 
     entry = all_specs.one(name)
-    if not isinstance(entry, Entry):
-        if as_json:
-            return console.print_json(detector_showing.detector_document(entry))
-        console.print_table(*detector_showing.detector_table(entry))
-        return print(f"\n{showing.resolved_yaml(entry)}", end="")
-    network = expand(entry.spec)
+    if isinstance(entry, DetectorEntry):
+        document, table = detector_document(entry), detector_table(entry)
+    elif isinstance(entry, LocalizerEntry):
+        document, table = localizer_document(entry), localizer_table(entry)
+    else:
+        network = expand(entry.spec)
+        document, table = as_document(network), layer_table(network)
     if as_json:
-        return console.print_json(showing.as_document(network))
-    console.print_table(*showing.layer_table(network))
-    print(f"\n{showing.resolved_yaml(entry)}", end="")
+        return console.print_json(document)
+    console.print_table(*table)
+    return print(f"\n{resolved_yaml(entry)}", end="")
 
 
 @commands.command(epilog=examples("schema network", "schema --out specs/schema"))

@@ -47,6 +47,7 @@ class DetectionTrainView:
     backbone_class: str
     backbone_sha256: str
     backbone_size: int
+    classes: int
     has_testing: bool
     ensemble: bool
     recipe: DetectionRecipeView
@@ -75,6 +76,7 @@ def detection_train_view(entry: DetectorEntry) -> DetectionTrainView:
         backbone_class=class_name(backbone.name),
         backbone_sha256=backbone.network_sha256,
         backbone_size=entry.backbone_spec.image_size,
+        classes=spec.classes,
         has_testing=spec.testing.adds,
         ensemble=spec.testing.ensemble,
         recipe=_recipe(recipe),

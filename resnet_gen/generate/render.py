@@ -19,12 +19,13 @@ from resnet_gen.generate.detection_train_view import detection_train_view
 from resnet_gen.generate.detector_view import detector_view, testing_view
 from resnet_gen.generate.hub_view import hub_view
 from resnet_gen.generate.imagenet_train_view import imagenet_train_view
+from resnet_gen.generate.localizer_view import localization_train_view, localizer_view
 from resnet_gen.generate.model_view import model_view
 from resnet_gen.generate.train_view import train_view
 from resnet_gen.generate.vgg_view import vgg_view
 from resnet_gen.network.expansion import expand
 from resnet_gen.read.all_specs import AnyEntry
-from resnet_gen.read.detectors import DetectorEntry
+from resnet_gen.read.detectors import DetectorEntry, LocalizerEntry, OnBackbone
 from resnet_gen.read.folders import folders
 from resnet_gen.read.library import Entry
 from resnet_gen.read.network_spec import VggSpec
@@ -40,8 +41,12 @@ OF_DESIGN = {
         *("detection/annotations.py", "detection/backbone.py", "detection/data.py"),
         *("detection/evaluate.py", "detection/measures.py", "shared/workers.py"),
     ),
+    "localizer": (
+        *("detection/annotations.py", "detection/backbone.py", "localization/locating.py"),
+        *("localization/pictures.py", "shared/workers.py"),
+    ),
 }
-OF_SOME_SPECS = ("model", "detector", "testing", "alternating")
+OF_SOME_SPECS = ("model", "detector", "testing", "alternating", "localizer")
 SIBLINGS = sorted(
     {*OF_SOME_SPECS, *SHARED, *(Path(name).stem for names in OF_DESIGN.values() for name in names)}
 )
@@ -81,11 +86,10 @@ def render(entries: Sequence[AnyEntry], *, hub: bool = False) -> dict[Path, Rend
     header_of: dict[Path, Callable[[str], str]] = {}
     try:
         for entry in entries:
-            of_spec = _of_detector if isinstance(entry, DetectorEntry) else _of_network
-            for name, text in of_spec(templates, entry).items():
+            for name, text in _of_spec(templates, entry).items():
                 raw[entry.folder / name] = text
                 header_of[entry.folder / name] = partial(header.of_network, entry)
-            if isinstance(entry, DetectorEntry):  # the backbone's model.py, its header included
+            if isinstance(entry, OnBackbone):  # the backbone's model.py, its header included
                 path, backbone = entry.folder / "model.py", entry.backbone
                 raw[path] = _of_network(templates, backbone)["model.py"]
                 header_of[path] = partial(header.of_network, backbone)
@@ -119,6 +123,26 @@ def _of_network(templates: Environment, entry: Entry) -> dict[str, str]:
     return files
 
 
+def _of_spec(templates: Environment, entry: AnyEntry) -> dict[str, str]:
+    """What is printed for one spec alone, besides the model.py of a backbone."""
+    if isinstance(entry, DetectorEntry):
+        return _of_detector(templates, entry)
+    return (
+        _of_localizer(templates, entry)
+        if isinstance(entry, LocalizerEntry)
+        else _of_network(templates, entry)
+    )
+
+
+def _of_localizer(templates: Environment, entry: LocalizerEntry) -> dict[str, str]:
+    localizer = templates.get_template("localization/localizer.py.jinja")
+    train = templates.get_template("localization/train.py.jinja")
+    return {
+        "localizer.py": localizer.render(asdict(localizer_view(entry))),
+        "train.py": train.render(asdict(localization_train_view(entry))),
+    }
+
+
 def _of_detector(templates: Environment, entry: DetectorEntry) -> dict[str, str]:
     """What is printed for one detector alone, besides its backbone's model.py."""
     detector = templates.get_template("detection/detector.py.jinja")
@@ -138,10 +162,10 @@ def _plain_files(entry: AnyEntry) -> dict[str, str]:
     if entry.recipe is None:
         return {}
     files = {f"{name}.py": f"shared/{name}.py" for name in SHARED}
-    if isinstance(entry, DetectorEntry):
-        del files["predict.py"]  # detections are told by evaluate.py
-        if entry.recipe.steps == "alternating":
-            files["alternating.py"] = "detection/alternating.py"
+    if isinstance(entry, OnBackbone):
+        del files["predict.py"]  # which names classes of whole images
+    if isinstance(entry, DetectorEntry) and entry.recipe.steps == "alternating":
+        files["alternating.py"] = "detection/alternating.py"
     return files | {Path(source).name: source for source in OF_DESIGN[entry.spec.design]}
 
 

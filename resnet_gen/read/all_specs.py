@@ -7,12 +7,17 @@ from pathlib import Path
 
 from resnet_gen.errors import Failure, Problem
 from resnet_gen.read import library
-from resnet_gen.read.detectors import DetectorEntry, all_detectors, read_detector
+from resnet_gen.read.detectors import (
+    DetectorEntry,
+    LocalizerEntry,
+    all_detectors,
+    read_detector,
+)
 from resnet_gen.read.folders import detector_files, kind_of, networks_in
 from resnet_gen.read.library import Entry
 from resnet_gen.read.yaml_source import yaml_files
 
-AnyEntry = Entry | DetectorEntry
+AnyEntry = Entry | DetectorEntry | LocalizerEntry
 
 
 def everything() -> list[AnyEntry]:

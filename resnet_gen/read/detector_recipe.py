@@ -17,8 +17,8 @@ from resnet_gen.read.recipe import (
     rising_drops,
 )
 
-DETECTION = "faster_rcnn"  # the design
-DEFAULT_DETECTION_RECIPE = "coco-paper"
+DETECTION, LOCALIZATION = "faster_rcnn", "localizer"  # the designs
+DEFAULT_DETECTION_RECIPE, DEFAULT_LOCALIZATION_RECIPE = "coco-paper", "localization"
 
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Steps = Annotated[
@@ -87,3 +87,50 @@ class DetectionOverride(BaseModel):
     anchors: Count | None = None
     regions: Count | None = None
     proposals: Count | None = None
+
+
+Scale = Annotated[
+    list[Annotated[int, Field(ge=224, le=10**5)]],
+    Field(
+        min_length=2,
+        max_length=2,
+        description="Least and greatest length of an image's shorter side, for crops of 224.",
+    ),
+]
+
+
+class LocalizationRecipe(BaseModel):
+    """What trains a localizer, both of its steps alike (appendix C)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str = Field(description="What specs call this recipe.", min_length=1, max_length=64)
+    design: Literal["localizer"] = Field(description="The design that it trains.")
+    iterations: Iterations
+    batch_size: BatchSize
+    learning_rate: Rate
+    drops: Drops
+    momentum: Momentum
+    weight_decay: WeightDecay
+    flip: Flip
+    shorter_side: Scale
+    anchors: Count = Field(8, description="Anchors of an image that are learned from.")
+
+    _drops_rise = field_validator("drops")(rising_drops)
+
+
+class LocalizationOverride(BaseModel):
+    """A recipe with parts of it changed: `{recipe: localization, iterations: 4000}`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    recipe: str = Field(description="The recipe to start from.")
+    iterations: Iterations | None = None
+    batch_size: BatchSize | None = None
+    learning_rate: Rate | None = None
+    drops: Drops | None = None
+    momentum: Momentum | None = None
+    weight_decay: WeightDecay | None = None
+    flip: Flip | None = None
+    shorter_side: Scale | None = None
+    anchors: Count | None = None

@@ -14,7 +14,12 @@ from pydantic import (
     field_validator,
 )
 
-from resnet_gen.read.detector_recipe import DEFAULT_DETECTION_RECIPE, DetectionOverride
+from resnet_gen.read.detector_recipe import (
+    DEFAULT_DETECTION_RECIPE,
+    DEFAULT_LOCALIZATION_RECIPE,
+    DetectionOverride,
+    LocalizationOverride,
+)
 from resnet_gen.read.network_spec import recipe_by_name, rule, usable_name
 
 Pixels = Annotated[int, Field(ge=16, le=4096)]
@@ -137,3 +142,38 @@ class FasterRcnnSpec(BaseModel):
             message = f"{value} is less than the shorter side, {shorter}"
             raise rule("longer_side", message, f"such as {round(shorter * 5 / 3)}")
         return value
+
+
+class LocalizerSpec(BaseModel):
+    """A per-class RPN, and the R-CNN that judges its boxes anew (appendix C)."""
+
+    model_config = STRICT
+    family: ClassVar[str] = "detection"
+
+    name: Annotated[str, AfterValidator(usable_name)] = Field(
+        description="Names the folder of the generated code: a Python identifier.",
+        json_schema_extra={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+    )
+    design: Literal["localizer"] = Field(description="localizer: appendix C.")
+    backbone: str = Field(
+        description="The network whose layers it has, of Table 1's design: resnet101_b."
+    )
+    classes: int = Field(1000, ge=1, le=10_000, description="Kinds of objects.")
+    width: int = Field(512, ge=1, le=4096, description="Filters of the RPN's 3×3 layer.")
+    anchors: Anchors = Anchors(sizes=[64, 128, 256])
+    proposals: int = Field(
+        200, ge=1, le=10_000, description="Boxes of a class that the R-CNN judges anew."
+    )
+    scales: list[Pixels] = Field(
+        [224, 256, 384, 480, 640],
+        min_length=1,
+        max_length=16,
+        description="Shorter sides of an image in dense testing.",
+    )
+    training: Annotated[
+        LocalizationOverride,
+        BeforeValidator(recipe_by_name, json_schema_input_type=str | LocalizationOverride),
+    ] = Field(
+        LocalizationOverride(recipe=DEFAULT_LOCALIZATION_RECIPE),
+        description="A recipe's name, or a mapping that overrides parts of one.",
+    )

@@ -11,29 +11,36 @@ from typing import Any
 
 from resnet_gen.errors import Failure, Problem, did_you_mean, quoted
 from resnet_gen.read import library
-from resnet_gen.read.detector_recipe import DetectionRecipe
-from resnet_gen.read.detector_spec import FasterRcnnSpec
+from resnet_gen.read.detector_recipe import (
+    DETECTION,
+    LOCALIZATION,
+    DetectionRecipe,
+    LocalizationRecipe,
+)
+from resnet_gen.read.detector_spec import FasterRcnnSpec, LocalizerSpec
 from resnet_gen.read.folders import detector_files
 from resnet_gen.read.library import Entry, label_of
 from resnet_gen.read.network_spec import ImagenetSpec, canonical, sha256_of
-from resnet_gen.read.recipes import detection_training_of
+from resnet_gen.read.recipes import detection_training_of, localization_training_of
 from resnet_gen.read.validation import read_document, validate
 from resnet_gen.read.yaml_source import Document
 
+NOT_OF_WEIGHTS = {"name", "training", "testing", "proposals"}
+
 
 @dataclass(frozen=True)
-class DetectorEntry:
-    """One detector: its spec, its recipe, its backbone, and where it was read."""
+class OnBackbone:
+    """A detector or a localizer: its spec, its recipe, its backbone, and where it was read."""
 
-    spec: FasterRcnnSpec
-    recipe: DetectionRecipe
+    spec: FasterRcnnSpec | LocalizerSpec
+    recipe: DetectionRecipe | LocalizationRecipe
     backbone: Entry
     backbone_spec: ImagenetSpec  # the backbone's, which is of Table 1's design
     label: str  # the spec's path as headers print it: specs/detection/faster_rcnn_resnet101.yaml
 
     @property
     def name(self) -> str:
-        """The detector's name."""
+        """Its name."""
         return self.spec.name
 
     @property
@@ -57,31 +64,62 @@ class DetectorEntry:
     def network_sha256(self) -> str:
         """Hash of what its weights are of: how it is trained and tested does not matter."""
         written = self.canonical
-        for key in ("name", "training", "testing", "proposals"):
+        for key in NOT_OF_WEIGHTS & written.keys():
             del written[key]
         del written["backbone"]["name"]
         return sha256_of(written)
 
 
-def read_detector(path: Path) -> DetectorEntry:
+@dataclass(frozen=True)
+class DetectorEntry(OnBackbone):
+    """One detector."""
+
+    spec: FasterRcnnSpec
+    recipe: DetectionRecipe
+
+
+@dataclass(frozen=True)
+class LocalizerEntry(OnBackbone):
+    """One localizer."""
+
+    spec: LocalizerSpec
+    recipe: LocalizationRecipe
+
+
+def read_detector(path: Path) -> DetectorEntry | LocalizerEntry:
     """One spec with its recipe and its backbone.
 
     Raises:
         Failure: with every problem of the file (exit code 2).
     """
     document = read_document(path, path.as_posix())
-    spec, problems = validate(document, FasterRcnnSpec, "a detector")
-    recipe, found = detection_training_of(document)
-    problems += [problem for problem in found if problem not in problems]
-    backbone: tuple[Entry, ImagenetSpec] | None = None
+    design = document.data.get("design", DETECTION)
+    if design == LOCALIZATION:
+        spec, problems = validate(document, LocalizerSpec, "a localizer")
+        recipe, found = localization_training_of(document)
+        whole, backbone = _with_backbone(document, spec, [*problems, *found])
+        if spec and recipe and backbone and not whole:
+            return LocalizerEntry(spec, recipe, *backbone, label_of(path))
+    else:
+        of_detector, problems = validate(document, FasterRcnnSpec, "a detector")
+        trained, found = detection_training_of(document)
+        whole, backbone = _with_backbone(document, of_detector, [*problems, *found])
+        if of_detector and trained and backbone and not whole:
+            return DetectorEntry(of_detector, trained, *backbone, label_of(path))
+    raise Failure(sorted(whole, key=lambda p: (p.line, p.column)))
+
+
+def _with_backbone(
+    document: Document, spec: FasterRcnnSpec | LocalizerSpec | None, problems: list[Problem]
+) -> tuple[list[Problem], tuple[Entry, ImagenetSpec] | None]:
+    """All problems, each once, with those of the backbone; and the backbone."""
+    backbone = None
     if isinstance(document.data.get("backbone"), str):
         try:
             backbone = _backbone(document, spec)
         except Failure as failure:
-            problems += failure.problems
-    if spec is None or recipe is None or backbone is None or problems:
-        raise Failure(sorted(problems, key=lambda p: (p.line, p.column)))
-    return DetectorEntry(spec, recipe, *backbone, label_of(path))
+            problems = [*problems, *failure.problems]
+    return [*dict.fromkeys(problems)], backbone
 
 
 def _backbone(document: Document, spec: FasterRcnnSpec | None) -> tuple[Entry, ImagenetSpec]:
@@ -106,15 +144,15 @@ def _backbone(document: Document, spec: FasterRcnnSpec | None) -> tuple[Entry, I
     if made.image_channels != 3:
         message = f"{quoted(name)} takes images of {made.image_channels} channels, not colour"
         raise Failure(document.problem(place, "backbone", message, "image_channels: 3"))
-    if spec is not None and spec.roi.size == 7 and made.shortcut == "A":
+    if isinstance(spec, FasterRcnnSpec) and spec.roi.size == 7 and made.shortcut == "A":
         message = f"the shortcuts of {quoted(name)} stride without a layer: option A subsamples"
         hint = "write `roi: {size: 14}`, or take a backbone with option B"
         raise Failure(document.problem(place, "backbone", message, hint))
     return entry, made
 
 
-def all_detectors() -> list[DetectorEntry]:
-    """Every detector of the specs folders, in the order of their files.
+def all_detectors() -> list[DetectorEntry | LocalizerEntry]:
+    """Every detector and localizer of the specs folders, in the order of their files.
 
     Raises:
         Failure: with all problems of all files.
@@ -130,8 +168,8 @@ def all_detectors() -> list[DetectorEntry]:
     return entries
 
 
-def detector(name: str) -> DetectorEntry:
-    """The detector called `name`, of specs/detection/NAME.yaml.
+def detector(name: str) -> DetectorEntry | LocalizerEntry:
+    """The detector or localizer called `name`, of specs/detection/NAME.yaml.
 
     Raises:
         Failure: there is none, or its spec is wrong.

@@ -10,9 +10,13 @@ from pydantic_core import PydanticCustomError
 from resnet_gen.errors import Failure, Problem, did_you_mean, quoted
 from resnet_gen.read.detector_recipe import (
     DEFAULT_DETECTION_RECIPE,
+    DEFAULT_LOCALIZATION_RECIPE,
     DETECTION,
+    LOCALIZATION,
     DetectionOverride,
     DetectionRecipe,
+    LocalizationOverride,
+    LocalizationRecipe,
 )
 from resnet_gen.read.folders import recipe_files
 from resnet_gen.read.network_spec import DEFAULT_RECIPES, recipe_by_name
@@ -21,7 +25,12 @@ from resnet_gen.read.validation import read_document, validate
 from resnet_gen.read.yaml_source import Document
 
 AnyRecipe = CifarRecipe | ImagenetRecipe
-KINDS: dict[str, type[BaseModel]] = {**RECIPES, DETECTION: DetectionRecipe}
+Trained = CifarRecipe | ImagenetRecipe | DetectionRecipe | LocalizationRecipe
+KINDS: dict[str, type[BaseModel]] = {
+    **RECIPES,
+    DETECTION: DetectionRecipe,
+    LOCALIZATION: LocalizationRecipe,
+}
 
 
 def recipe(name: str) -> AnyRecipe:
@@ -36,7 +45,7 @@ def recipe(name: str) -> AnyRecipe:
     return found
 
 
-def read_recipe(path: Path) -> AnyRecipe | DetectionRecipe:
+def read_recipe(path: Path) -> Trained:
     """The recipe in a file, which has its name.
 
     Raises:
@@ -49,7 +58,7 @@ def read_recipe(path: Path) -> AnyRecipe | DetectionRecipe:
         place = document.values.get(("design",))
         raise Failure(document.problem(place, "design", message, did_you_mean(design, KINDS)))
     found, problems = validate(document, KINDS[design], "a recipe")
-    if not isinstance(found, AnyRecipe | DetectionRecipe) or problems:
+    if not isinstance(found, Trained) or problems:
         raise Failure(problems)
     if found.name != path.stem:
         message = f"{quoted(found.name)} is not the name of its file"
@@ -86,7 +95,17 @@ def detection_training_of(document: Document) -> tuple[DetectionRecipe | None, l
     return found if isinstance(found, DetectionRecipe) else None, problems
 
 
-def _named(name: str) -> AnyRecipe | DetectionRecipe:
+def localization_training_of(
+    document: Document,
+) -> tuple[LocalizationRecipe | None, list[Problem]]:
+    """The same of a localizer's spec."""
+    found, problems = _changed(
+        document, LOCALIZATION, DEFAULT_LOCALIZATION_RECIPE, LocalizationOverride
+    )
+    return found if isinstance(found, LocalizationRecipe) else None, problems
+
+
+def _named(name: str) -> Trained:
     files = recipe_files()
     if name not in files:
         message = f"there is no recipe called {quoted(name)}"
@@ -98,7 +117,7 @@ def _changed(
     document: Document,
     design: str,
     default: str,
-    overrides: type[RecipeOverride] | type[DetectionOverride],
+    overrides: type[RecipeOverride] | type[DetectionOverride] | type[LocalizationOverride],
 ) -> tuple[BaseModel | None, list[Problem]]:
     """The recipe that `training` names, with the changes that it makes, and its problems."""
     written = document.data.get("training", default)

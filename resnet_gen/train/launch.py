@@ -14,7 +14,7 @@ from typing import NamedTuple
 from resnet_gen.errors import Failure, Problem
 from resnet_gen.generate import origin, render
 from resnet_gen.network.expansion import Network, expand
-from resnet_gen.read.detectors import DetectorEntry
+from resnet_gen.read.detectors import OnBackbone
 from resnet_gen.read.recipes import AnyRecipe
 
 # Python's own answer to Ctrl-C is a traceback: until the script handles the signal, which it does
@@ -33,7 +33,7 @@ def detector_script(name: str, out: Path) -> Path | None:
         Failure: it has not been generated (exit code 2).
     """
     entry, code = origin.code_of(name, out)
-    if not isinstance(entry, DetectorEntry):
+    if not isinstance(entry, OnBackbone):
         return None
     script = code.with_name("train.py")
     if not script.is_file():
@@ -58,7 +58,7 @@ def find_script(name: str, out: Path) -> Script:
     """
     entry, code = origin.code_of(name, out)
     script = code.with_name("train.py")
-    if isinstance(entry, DetectorEntry):
+    if isinstance(entry, OnBackbone):
         message = "this is a detector, and not a network that classifies"
         raise Failure(Problem("training", message, f"resnet-gen train {name}"))
     if entry.recipe is None:
