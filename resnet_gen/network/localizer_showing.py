@@ -13,7 +13,7 @@ from resnet_gen.read.detectors import LocalizerEntry
 
 
 def localizer_row(entry: LocalizerEntry, out: Path) -> dict[str, Any]:
-    """A localizer in one row of `list`: both networks' parameters, and the RPN's work for a crop."""
+    """A row of `list`: both networks' parameters, and the RPN's work for a crop."""
     network, folder = of_a_crop(entry), out / entry.folder
     return {
         "name": entry.name,
