@@ -2,8 +2,9 @@
 
     python tests/cards.py data/cards
 
-cards/{train,val}/ are pictures with an .xml each, and crops/{train,val}/ single cards in folders of
-their classes, to train the backbone on. Digits and photographs of val/ are in no train/.
+cards/{train,val}/ are pictures with an .xml each, singles/ the same with one card each, to localize
+in, and crops/{train,val}/ single cards in folders of their classes, to train the backbone on. Digits
+and photographs of val/ are in no train/.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from PIL import Image
 
 SIZE = 160  # pixels of a picture's sides
 SIDES = (36, 80)  # pixels of a card's height
-CROP = 64  # pixels of a single card's sides
+CROP = 64  # pixels of the sides of a picture that a single card fills
+SINGLE = 96  # pixels of the sides of a picture with a card to find
 TEST_DIGITS = 360  # the last ones, as in --data digits
 SCIKIT_IMAGE = Path(skimage.__file__).parent / "data"
 SCIKIT_LEARN = Path(sklearn.datasets.__file__).parent / "images"
@@ -77,15 +79,15 @@ class Cards:
         card.paste(Image.new("RGB", (width, height), colour), mask=ink)
         return card, int(self.labels[which])
 
-    def picture(self) -> tuple[Image.Image, list[Card]]:
-        """A picture with one to four cards, none of which covers another."""
-        picture, cards = self.background(SIZE), list[Card]()
-        wanted = self.numbers.randint(1, 4)
+    def picture(self, size: int = SIZE, most: int = 4) -> tuple[Image.Image, list[Card]]:
+        """A picture with one card or several, none of which covers another."""
+        picture, cards = self.background(size), list[Card]()
+        wanted = self.numbers.randint(1, most)
         for _ in range(10 * wanted):  # tries: there may be no room for all
             height = self.numbers.randint(*SIDES)
-            width = min(SIZE, round(height * self.numbers.uniform(0.8, 1.25)))
-            left = self.numbers.randint(0, SIZE - width)
-            top = self.numbers.randint(0, SIZE - height)
+            width = min(size, round(height * self.numbers.uniform(0.8, 1.25)))
+            left = self.numbers.randint(0, size - width)
+            top = self.numbers.randint(0, size - height)
             box = (left, top, left + width, top + height)
             if len(cards) == wanted or any(_meet(box, other.box) for other in cards):
                 continue
@@ -104,10 +106,10 @@ class Cards:
         return picture, digit
 
 
-def annotation(file: str, cards: Sequence[Card]) -> str:
+def annotation(file: str, size: int, cards: Sequence[Card]) -> str:
     """The picture's annotation as VOC writes it: pixels are counted from 1."""
     lines = [f"<annotation><filename>{file}</filename>"]
-    lines.append(f"<size><width>{SIZE}</width><height>{SIZE}</height><depth>3</depth></size>")
+    lines.append(f"<size><width>{size}</width><height>{size}</height><depth>3</depth></size>")
     for card in cards:
         left, top, right, bottom = card.box
         corners = {"xmin": left + 1, "ymin": top + 1, "xmax": right, "ymax": bottom}
@@ -117,15 +119,16 @@ def annotation(file: str, cards: Sequence[Card]) -> str:
 
 
 def make(root: Path, train: int = 500, val: int = 80, crops: int = 2_000) -> Path:
-    """Both folders, with so many pictures, and single cards to train on; returns `root`."""
+    """All folders, with so many pictures, and single cards to train on; returns `root`."""
     for part, count in (("train", train), ("val", val)):
         drawn = Cards(part)
-        folder = root / "cards" / part
-        folder.mkdir(parents=True, exist_ok=True)
-        for k in range(count):
-            picture, cards = drawn.picture()
-            picture.save(folder / f"{k}.png")
-            (folder / f"{k}.xml").write_text(annotation(f"{k}.png", cards))
+        for kind, size, most in (("cards", SIZE, 4), ("singles", SINGLE, 1)):
+            folder = root / kind / part
+            folder.mkdir(parents=True, exist_ok=True)
+            for k in range(count):
+                picture, cards = drawn.picture(size, most)
+                picture.save(folder / f"{k}.png")
+                (folder / f"{k}.xml").write_text(annotation(f"{k}.png", size, cards))
         for k in range(crops if part == "train" else crops // 5):
             picture, digit = drawn.crop()
             place = root / "crops" / part / str(digit)

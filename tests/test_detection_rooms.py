@@ -7,9 +7,10 @@ import re
 import pytest
 
 from conftest import DETECTORS, folder
-from resnet_gen.read.detectors import detector
+from resnet_gen.read.detectors import DetectorEntry, detector
 from test_rooms import imports
 
+FASTER_RCNN = [name for name in DETECTORS if name.startswith("faster_rcnn")]
 MAY_IMPORT = {
     "model": set(),
     "distributed": set(),
@@ -27,6 +28,9 @@ MAY_IMPORT = {
     "data": {"distributed", "folder", "annotations", "workers"},
     "backbone": {"distributed", "folder", "checkpoint", "weights", "workers"},
     "evaluate": {"distributed", "folder", "annotations", "data", "measures", "weights"},
+    "localizer": {"model"},
+    "pictures": {"distributed", "folder", "annotations", "workers"},
+    "locating": {"distributed", "annotations", "localizer", "pictures"},
 }
 INSTALLED = {"torch", "torchvision", "PIL", "pycocotools"}
 
@@ -36,7 +40,8 @@ def test_imports_go_one_way(name: str) -> None:
     paths = {path.stem: path for path in folder(name).glob("*.py")}
     train = imports(paths.pop("train"))
     assert train - paths.keys() <= INSTALLED
-    assert paths.keys() - train <= {"checkpoint", "measures", "workers"}  # other rooms import them
+    by_others = {"checkpoint", "folder", "measures", "workers"}
+    assert paths.keys() - train <= by_others
     for stem, path in paths.items():
         of_folder = imports(path) & (paths.keys() | {"train"})
         assert of_folder <= MAY_IMPORT[stem], stem
@@ -50,9 +55,10 @@ def test_the_backbone_is_the_classifiers_byte_for_byte(name: str) -> None:
     assert (folder(name) / "model.py").read_bytes() == own.read_bytes()
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("name", FASTER_RCNN)
 def test_a_folder_has_only_what_its_detector_uses(name: str) -> None:
     entry = detector(name)
+    assert isinstance(entry, DetectorEntry)
     spec, has = entry.spec, {path.stem for path in folder(name).glob("*.py")}
     assert ("testing" in has) == spec.testing.adds
     assert ("alternating" in has) == (entry.recipe.steps == "alternating")
@@ -72,12 +78,12 @@ def test_lengths(name: str) -> None:
     """Aims: 115 lines of detector.py and what an option adds, and files of one page or two."""
     for path in folder(name).glob("*.py"):
         lines = len(path.read_text().splitlines())
-        assert lines <= {"detector": 160, "train": 330}.get(path.stem, 350), path.name
+        assert lines <= {"detector": 160, "train": 390}.get(path.stem, 350), path.name
         assert max(map(len, path.read_text().splitlines()[2:])) <= 100, path.name
 
 
 def test_files_that_no_spec_changes_are_the_same_everywhere() -> None:
-    of_one_detector = {"model", "detector", "train", "testing"}
+    of_one_detector = {"model", "detector", "localizer", "train", "testing"}
     contents: dict[str, set[str]] = {}
     for name in DETECTORS:
         for path in folder(name).glob("*.py"):
