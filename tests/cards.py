@@ -3,8 +3,8 @@
     python tests/cards.py data/cards
 
 cards/{train,val}/ are pictures with an .xml each, singles/ the same with one card each, to localize
-in, and crops/{train,val}/ single cards in folders of their classes, to train the backbone on. Digits
-and photographs of val/ are in no train/.
+in, and crops/{train,val}/ single cards in folders of their classes, to train the backbone on.
+Digits and photographs of val/ are in no train/.
 """
 
 from __future__ import annotations
