@@ -1,6 +1,6 @@
 """Annotated pictures: handwritten digits on cards, on photographs that installed packages ship.
 
-    python tests/cards.py data/cards
+    python tests/cards.py data
 
 cards/{train,val}/ are pictures with an .xml each, singles/ the same with one card each, to localize
 in, and crops/{train,val}/ single cards in folders of their classes, to train the backbone on.

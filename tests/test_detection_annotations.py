@@ -152,7 +152,7 @@ def test_a_folder_of_ones_own(code: Any, tmp_path: Path) -> None:
     data = code.annotations.load(made / "cards")
     assert (len(data.train.pictures), len(data.test.pictures)) == (30, 2)
     numbers = cards.Cards("train")
-    for each in data.train.pictures:
+    for each in sorted(data.train.pictures, key=lambda each: int(Path(each.path).stem)):
         drawn = numbers.picture()[1]
         assert [(int(o.name), o.box) for o in each.objects] == [(c.digit, c.box) for c in drawn]
     (tmp_path / "own").mkdir()

@@ -79,7 +79,8 @@ def test_lengths(name: str) -> None:
     for path in folder(name).glob("*.py"):
         lines = len(path.read_text().splitlines())
         assert lines <= {"detector": 160, "train": 390}.get(path.stem, 350), path.name
-        assert max(map(len, path.read_text().splitlines()[2:])) <= 100, path.name
+        text = [line.partition("  # type: ignore")[0] for line in path.read_text().splitlines()]
+        assert max(map(len, text[2:])) <= 100, path.name
 
 
 def test_files_that_no_spec_changes_are_the_same_everywhere() -> None:
@@ -101,4 +102,6 @@ def test_a_resumed_run_has_every_constant_of_its_recipe(name: str) -> None:
     block = text[text.index("# ---- The recipe ---") : text.index("SAME_ON_RESUME = (")]
     constants = set(re.findall(r"^([A-Z_]+) = ", block, re.M))
     same = text[text.index("SAME_ON_RESUME = (") :].partition("\n)\n")[0]
-    assert constants - {"BATCH_SIZE", "LOSSES"} <= set(re.findall(r'"([A-Z_]+)"', same))
+    assert constants - {"BATCH_SIZE", "LOSSES", "TEST_SIDES"} <= set(
+        re.findall(r'"([A-Z_]+)"', same)
+    )

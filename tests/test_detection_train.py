@@ -27,7 +27,7 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures with cards, and a backbone that has seen a few: its batch norms normalise."""
-    root = cards.make(tmp_path_factory.mktemp("data"), train=30, val=4, crops=80)
+    root = cards.make(tmp_path_factory.mktemp("data"), train=30, val=4, crops=300)
     net = load(folder(BACKBONE) / "train.py")
     assert main(net, *common(root, "crops"), "--iterations", 2, "--out", root / "backbone") == 0
     return root

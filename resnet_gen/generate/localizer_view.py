@@ -133,7 +133,7 @@ def _table(network: LocalizerNetwork) -> tuple[str, ...]:
         ("per-class RPN", f"3×3, {spec.width}",
          f"then for each class and each of {anchors} anchors a score and a box"),
         ("R-CNN", f"{network.size}×{network.size}",
-         f"{spec.proposals} boxes of a class, warped; another network, a score and a box for each"),
+         f"{spec.proposals} warped boxes of a class, each to a new score and box"),
     )  # fmt: skip
     return tuple(f"{name:17} {what:14} {how}" for name, what, how in rows)
 
