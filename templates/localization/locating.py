@@ -1,6 +1,8 @@
 """Localization tested as Table 13 counts it: a box of each of a few classes, right by half."""
 
+import io
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -8,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import box_iou, clip_boxes_to_image, roi_align
 
+import checkpoint as checkpoints
 from annotations import Picture
-from distributed import RANK, RANKS, gathered
+from distributed import RANK, RANKS, fail, gathered, note
 from localizer import PerClassRPN, RegionNetwork, box_coder
 from pictures import whole
 
@@ -80,6 +83,28 @@ def resized(pixels: Tensor, shorter: int) -> tuple[Tensor, float]:
     size = [max(1, round(scale * length)) for length in pixels.shape[1:]]
     image = F.interpolate(pixels[None], size, mode="bilinear", antialias=True)
     return image[0], scale
+
+
+@torch.inference_mode()
+def proposals(
+    locate: Locate, pictures: Sequence[tuple[Picture, int]], path: Path, device: torch.device
+) -> list[Tensor]:
+    """The best boxes of each picture's class (P, 4), kept in a file."""
+    if not path.is_file():
+        found = []
+        for picture, label in pictures:
+            pixels = whole(picture).to(device).float()
+            found.append(locate(pixels, torch.tensor([label], device=device)).boxes[0].half().cpu())
+        content = io.BytesIO()
+        torch.save({"proposals": found}, content)
+        with checkpoints.writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoints.replace(path, content.getvalue())
+        note(f"the proposals of {len(found):,} pictures are kept in {path}")
+    kept: list[Tensor] = checkpoints.read(path, torch.device("cpu"))["proposals"]
+    if len(kept) != len(pictures):
+        fail(f"{path} has proposals of {len(kept):,} pictures, not of {len(pictures):,}")
+    return kept
 
 
 @torch.inference_mode()
