@@ -110,7 +110,7 @@ def project(root: Path, monkeypatch: pytest.MonkeyPatch, training: str) -> Any:
 
 
 FOUR_STEPS = (
-    "{recipe: voc-paper, iterations: 4, drops: [3], learning_rate: 0.01, batch_size: 4, "
+    "{recipe: voc-paper, iterations: 4, drops: [3], learning_rate: 0.0005, batch_size: 4, "
     "rpn_batch_size: 2, anchors: 64, regions: 16, proposals: 50}"
 )
 
@@ -137,7 +137,7 @@ def test_alternating_training_changes_what_its_step_is_about(
     assert main(code.train, *flags(data, "--iterations", 16, "--out", out)) == 0
     learned = [{"backbone", "rpn"}, {"backbone", "roi_heads"}, {"rpn"}, {"roi_heads"}]
     assert [each[0] for each in seen] == [1 + k // 4 for k in range(16)]
-    assert [each[1] for each in seen] == pytest.approx([0.01, 0.01, 0.01, 0.001] * 4)
+    assert [each[1] for each in seen] == pytest.approx([0.0005, 0.0005, 0.0005, 0.00005] * 4)
     assert [each[2] for each in seen] == [2] * 4 + [4] * 4 + [2] * 4 + [4] * 4
     for number, _, _, changed in seen:
         assert changed == learned[number - 1]

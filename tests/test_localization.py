@@ -29,7 +29,7 @@ def code() -> Any:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = cards.make(tmp_path_factory.mktemp("data"), train=40, val=6, crops=300)
+    root = cards.make(tmp_path_factory.mktemp("data"), train=80, val=6, crops=300)
     net = load(folder("resnet18_small") / "train.py")
     flags = ["--data", "crops", "--root", root, "--batch-size", 8, "--workers", 0]
     assert main(net, *flags, "--iterations", 2, "--out", root / "backbone") == 0
