@@ -142,6 +142,9 @@ def test_weights_of_another_network_or_a_damaged_file(
 ) -> None:
     with pytest.raises(ValueError, match="is of another network: resnet20"):
         load(clone, "plain20", num_classes=3, weights=trained[1])  # of the same keys and shapes
+    torch.save({"state_dict": trained[0].state_dict()}, tmp_path / "others.pt")
+    with pytest.raises(ValueError, match="is of another network: it names none"):
+        load(clone, "resnet20", num_classes=3, weights=tmp_path / "others.pt")
     content = bytearray(trained[1].read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / "damaged.pt").write_bytes(content)
