@@ -60,7 +60,7 @@ def export(
     from resnet_gen.generate import header, origin
 
     requirements.require_format(form, fold=fold, subtract_mean=subtract_mean)
-    entry, code = origin.code_of(name, OUT)
+    entry, code = origin.classifier_of(name, OUT)
     if not code.is_file():
         hint = origin.command(name, entry)
         raise Failure(Problem("file", "there is no such file", hint, code.as_posix()))

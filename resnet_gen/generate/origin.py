@@ -11,6 +11,7 @@ from resnet_gen.errors import Failure, Problem
 from resnet_gen.generate import header
 from resnet_gen.read import all_specs, folders, library
 from resnet_gen.read.all_specs import AnyEntry
+from resnet_gen.read.library import Entry
 
 
 def code_of(name: str, out: Path) -> tuple[AnyEntry, Path]:
@@ -34,6 +35,19 @@ def code_of(name: str, out: Path) -> tuple[AnyEntry, Path]:
         hint = "name a network, or a folder that `resnet-gen generate` wrote"
         raise Failure(Problem("code", message, hint, folder.as_posix()))
     return _entry(label, folder), model
+
+
+def classifier_of(name: str, out: Path) -> tuple[Entry, Path]:
+    """As `code_of`, of networks that classify alone.
+
+    Raises:
+        Failure: as there; or it is a detector (exit code 2).
+    """
+    entry, code = code_of(name, out)
+    if not isinstance(entry, Entry):
+        message = f"{entry.name} is no classifier, which alone this command takes"
+        raise Failure(Problem("usage", message, "its train.py trains, tests and predicts", name))
+    return entry, code
 
 
 def command(name: str, entry: AnyEntry) -> str:

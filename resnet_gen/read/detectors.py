@@ -122,7 +122,9 @@ def _with_backbone(
     return [*dict.fromkeys(problems)], backbone
 
 
-def _backbone(document: Document, spec: FasterRcnnSpec | None) -> tuple[Entry, ImagenetSpec]:
+def _backbone(
+    document: Document, spec: FasterRcnnSpec | LocalizerSpec | None
+) -> tuple[Entry, ImagenetSpec]:
     """The network that the spec names, and its spec.
 
     Raises:

@@ -14,7 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import FrozenBatchNorm2d, roi_align, roi_pool
+from torchvision.ops import (  # type: ignore[import-untyped]
+    FrozenBatchNorm2d,
+    roi_align,
+    roi_pool,
+)
 
 from resnet_gen.errors import Failure, Problem
 from resnet_gen.generate.apart import broken
@@ -50,11 +54,9 @@ def _of_detector(code: Any, given: dict[str, Any]) -> dict[str, Any]:
     net = _lively(build())
     reference = build()
     reference.load_state_dict(net.state_dict())
-    detector = code.detector.Detector(given["classes"], net)
-    if not isinstance(detector, nn.Module):
-        message = "Detector is no torch module"
-        raise Failure(Problem("code", message, "", "detector.py"))
-    modules = dict(detector.backbone.named_modules())
+    reference.eval()
+    detector: Any = code.detector.Detector(given["classes"], net)
+    modules: dict[str, nn.Module] = dict(detector.backbone.named_modules())
     convolutions = [key for key, module in modules.items() if isinstance(module, nn.Conv2d)]
     rpn, heads, resize = detector.rpn, detector.roi_heads, detector.transform
     detector.eval()
@@ -148,7 +150,8 @@ def _numbers(
 
 
 def _aligned(maps: Tensor, boxes: list[Tensor], size: int, scale: float) -> Tensor:
-    return roi_align(maps, boxes, size, scale, aligned=True)
+    features: Tensor = roi_align(maps, boxes, size, scale, aligned=True)
+    return features
 
 
 def _regions(reference: Any, pooled: Tensor) -> Tensor:
@@ -178,7 +181,7 @@ def _of_script(code: Any, classes: int) -> dict[str, Any]:
         "iterations": iterations,
         "batch_size": script.BATCH_SIZE,
         "rpn_batch_size": getattr(script, "RPN_BATCH_SIZE", script.BATCH_SIZE),
-        "pieces": [[first, rate] for rate, first in pieces[:40]],
+        "pieces": [[first, rate] for rate, first in pieces],
         "optimizer": type(trainer.optimizer).__name__,
         "momentum": group["momentum"],
         "nesterov": bool(group["nesterov"]),

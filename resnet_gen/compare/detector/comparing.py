@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -165,55 +165,53 @@ def _recipe(entry: DetectorEntry, does: Mapping[str, Any]) -> dict[str, Words]:
     ]
     measured = does["pieces"]
     if recipe.warmup:  # whose rates are compared one by one
-        planned = _warmed_up(planned, recipe.warmup, recipe.learning_rate)[: len(measured)]
+        planned = _warmed_up(planned, recipe.warmup, recipe.learning_rate)
     images = f"{coco.images_of_rpn} for the RPN, {coco.images_of_regions} for the regions"
     lengths = [b - a for a, b in zip(starts, [*recipe.drops, recipe.iterations], strict=True)]
-    return {
-        f"recipe.{key}": Words(*words, part=Part.RECIPE)
-        for key, words in {
-            "steps": (
-                "alternating steps", ren.steps, f"{steps}", f"{does['steps']}",
-                f"steps: {recipe.steps}",
-            ),
-            "images": (
-                "images an iteration", images if of_coco else "",
-                f"{rpn} for the RPN, {recipe.batch_size} for the regions",
-                f"{does['rpn_batch_size']} for the RPN, {does['batch_size']} for the regions",
-                f"batch_size: {recipe.batch_size}",
-            ),
-            "iterations": (
-                "iterations of a step", coco.iterations if of_coco else "",
-                " and ".join(_thousands(length) for length in lengths),
-                _lengths(measured, planned, does["iterations"], steps, lengths),
-                f"iterations: {recipe.iterations}",
-            ),
-            "learning_rates": (
-                "learning rates", coco.learning_rates if of_coco else "",
-                " and ".join(f"{rate:g}" for rate in rates),
-                " and ".join(f"{rate:g}" for rate in _distinct(measured, len(rates))),
-                f"learning_rate: {recipe.learning_rate:g}",
-            ),
-            "momentum": (
-                "momentum", ren.momentum, f"{recipe.momentum:g}",
-                f"{does['momentum']:g}{', Nesterov' * does['nesterov']}",
-                f"momentum: {recipe.momentum:g}",
-            ),
-            "weight_decay": (
-                "weight decay", ren.weight_decay, f"{recipe.weight_decay:g}",
-                f"{does['weight_decay']:g}", f"weight_decay: {recipe.weight_decay:g}",
-            ),
-            "flip": (
-                "mirrored", "", "half" if recipe.flip else "none", _share(does["flips"]),
-            ),
-        }.items()
+    rows = {
+        "steps": Words(
+            "alternating steps", ren.steps, f"{steps}", f"{does['steps']}",
+            f"steps: {recipe.steps}",
+        ),
+        "images": Words(
+            "images an iteration", images if of_coco else "",
+            f"{rpn} for the RPN, {recipe.batch_size} for the regions",
+            f"{does['rpn_batch_size']} for the RPN, {does['batch_size']} for the regions",
+            f"batch_size: {recipe.batch_size}",
+        ),
+        "iterations": Words(
+            "iterations of a step", coco.iterations if of_coco else "",
+            " and ".join(_thousands(length) for length in lengths),
+            _lengths(measured, planned, does["iterations"], steps, lengths),
+            f"iterations: {recipe.iterations}",
+        ),
+        "learning_rates": Words(
+            "learning rates", coco.learning_rates if of_coco else "",
+            " and ".join(f"{rate:g}" for rate in rates),
+            " and ".join(f"{rate:g}" for rate in _distinct(measured, recipe.warmup or 0)),
+            f"learning_rate: {recipe.learning_rate:g}",
+        ),
+        "momentum": Words(
+            "momentum", ren.momentum, f"{recipe.momentum:g}",
+            f"{does['momentum']:g}{', Nesterov' * does['nesterov']}",
+            f"momentum: {recipe.momentum:g}",
+        ),
+        "weight_decay": Words(
+            "weight decay", ren.weight_decay, f"{recipe.weight_decay:g}",
+            f"{does['weight_decay']:g}", f"weight_decay: {recipe.weight_decay:g}",
+        ),
+        "flip": Words(
+            "mirrored", "", "half" if recipe.flip else "none", _share(does["flips"]),
+        ),
     }  # fmt: skip
+    return {f"recipe.{key}": words._replace(part=Part.RECIPE) for key, words in rows.items()}
 
 
 def _one_or_both(strides: list[int]) -> str:
     return f"{strides[0]}" if strides[0] == strides[1] else f"{strides[0]} and {strides[1]}"
 
 
-def _anchors(sizes: list[float], ratios: list[float]) -> str:
+def _anchors(sizes: Sequence[float], ratios: Sequence[float]) -> str:
     return f"{', '.join(f'{s:g}²' for s in sizes)}; {', '.join(f'{r:g}' for r in ratios)}"
 
 
@@ -262,10 +260,9 @@ def _warmed_up(planned: list[list[float]], over: int, rate: float) -> list[list[
     return [*rising, [over - 1, rate], *planned[1:]]
 
 
-def _distinct(pieces: list[list[float]], count: int) -> list[float]:
-    """The first rates in the order in which they fall, warm-up left out."""
-    rates = sorted({rate for _, rate in pieces}, reverse=True)
-    return rates[:count]
+def _distinct(pieces: list[list[float]], warmup: int) -> list[float]:
+    """The rates in the order in which they fall, without those of a warm-up."""
+    return sorted({rate for first, rate in pieces if first >= warmup - 1}, reverse=True)
 
 
 def _lengths(
