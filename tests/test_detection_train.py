@@ -143,26 +143,26 @@ def test_alternating_training_changes_what_its_step_is_about(
         assert changed == learned[number - 1]
 
 
-@pytest.mark.parametrize("stop", [3, 4, 6, 9, 13])
 def test_alternating_training_resumes_within_and_between_steps(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = project(tmp_path, monkeypatch, FOUR_STEPS)
     whole, out = tmp_path / "whole", tmp_path / "run"
     arguments = flags(data, "--iterations", 16)
     assert main(code.train, *arguments, "--out", whole) == 0
-    step, count = code.train.Trainer.train_step, [0]
+    step, done = code.train.Trainer.train_step, [0]
+    for stop in (3, 4, 6, 9, 13):  # one run, stopped in each step and between two
 
-    def stopped(trainer: Any, batch: list[Any]) -> None:
-        count[0] += 1
-        if count[0] > stop:
-            raise KeyboardInterrupt
-        step(trainer, batch)
+        def stopped(trainer: Any, batch: list[Any], stop: int = stop) -> None:
+            if done[0] == stop:
+                raise KeyboardInterrupt
+            done[0] += 1
+            step(trainer, batch)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(code.train.Trainer, "train_step", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            main(code.train, *arguments, "--out", out)
+        with monkeypatch.context() as patch:
+            patch.setattr(code.train.Trainer, "train_step", stopped)
+            with pytest.raises(KeyboardInterrupt):
+                main(code.train, *arguments, "--out", out, "--resume")
     assert main(code.train, *arguments, "--out", out, "--resume") == 0
     assert lines(out) == lines(whole) and equal(state(out), state(whole))
 

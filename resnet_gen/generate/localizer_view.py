@@ -98,16 +98,15 @@ def localizer_view(entry: LocalizerEntry) -> LocalizerView:
 def localization_train_view(entry: LocalizerEntry) -> LocalizationTrainView:
     """The view of the train.py of this spec."""
     spec, backbone = entry.spec, entry.backbone
-    weights = f"{backbone.name}.safetensors"
     return LocalizationTrainView(
         title=f"Trains localization on {title_of(backbone.spec)} by appendix C of He et al. 2015 "
         "(arXiv:1512.03385).",
         usage=(
-            f"python train.py --data ILSVRC --backbone {weights} --out runs/rpn",
-            f"python train.py --data ILSVRC --backbone {weights} --step regions "
-            "--rpn runs/rpn/checkpoint.pt",
-            "python train.py --data ILSVRC --evaluate runs/rpn/checkpoint.pt "
-            f"--classifier {weights}",
+            "python train.py --data ILSVRC --backbone resnet.pt --out rpn",
+            "python train.py --data ILSVRC --backbone resnet.pt --step regions "
+            "--rpn rpn/best.pt --out regions",
+            "python train.py --data ILSVRC --evaluate rpn/best.pt regions/best.pt "
+            "--classifier resnet.pt",
         ),
         summary=tuple(textwrap.wrap(_summary(entry), 98)),
         name=entry.name,

@@ -54,7 +54,8 @@ def dense(rpn: PerClassRPN, mean: Tensor, sides: Sequence[int], most: int) -> Lo
             found, score = rpn.propose(image - mean, classes, most)
             boxes.append(found / scale)
             scores.append(score)
-        best, which = torch.cat(scores, dim=1).topk(most, dim=1)
+        of_all = torch.cat(scores, dim=1)
+        best, which = of_all.topk(min(most, of_all.shape[1]), dim=1)
         return Located(torch.cat(boxes, dim=1).gather(1, which[..., None].expand(-1, -1, 4)), best)
 
     return locate
