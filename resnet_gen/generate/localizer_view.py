@@ -104,8 +104,8 @@ def localization_train_view(entry: LocalizerEntry) -> LocalizationTrainView:
         usage=(
             "python train.py --data ILSVRC --backbone resnet.pt --out rpn",
             "python train.py --data ILSVRC --backbone resnet.pt --step regions "
-            "--rpn rpn/best.pt --out regions",
-            "python train.py --data ILSVRC --evaluate rpn/best.pt regions/best.pt "
+            "--rpn rpn/best.pt --out rcnn",
+            "python train.py --data ILSVRC --evaluate rpn/best.pt rcnn/best.pt "
             "--classifier resnet.pt",
         ),
         summary=tuple(textwrap.wrap(_summary(entry), 98)),
