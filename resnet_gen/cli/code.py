@@ -11,7 +11,7 @@ from resnet_gen.cli.arguments import OUT, Json, Specs, examples
 from resnet_gen.errors import Failure, Problem
 
 if TYPE_CHECKING:
-    from resnet_gen.read.detectors import DetectorEntry
+    from resnet_gen.read.detectors import DetectorEntry, LocalizerEntry
 
 commands = typer.Typer()
 
@@ -131,11 +131,8 @@ def diff(
     from resnet_gen.read.detectors import DetectorEntry, LocalizerEntry
 
     entry, code = origin.code_of(name, OUT)
-    if isinstance(entry, LocalizerEntry):
-        message = "localizers are not compared: appendix C has no figures of what they are made of"
-        raise Failure(Problem("usage", message, f"resnet-gen diff {entry.backbone.name}"))
-    if isinstance(entry, DetectorEntry):
-        return _diff_detector(entry, code.with_name("detector.py"), other, as_json)
+    if isinstance(entry, DetectorEntry | LocalizerEntry):
+        return _diff_detector(entry, code, other, as_json)
     against = library.network(other) if other else None
     network, rival = expand(entry.spec), expand(against.spec) if against else None
     questions = recipe.questions(entry, code.with_name("train.py"))
@@ -163,16 +160,22 @@ def diff(
     raise typer.Exit(0 if found.equal else 1)
 
 
-def _diff_detector(entry: DetectorEntry, code: Path, other: str | None, as_json: bool) -> None:
-    """A detector against its spec and appendices A and B."""
+def _diff_detector(
+    entry: DetectorEntry | LocalizerEntry, model: Path, other: str | None, as_json: bool
+) -> None:
+    """A detector or a localizer, whose code lies beside model.py, against its spec and paper."""
     from resnet_gen import console
-    from resnet_gen.compare.detector.comparing import compare
+    from resnet_gen.compare.detector import comparing, localizer_comparing
     from resnet_gen.compare.printing import print_comparison
+    from resnet_gen.read.detectors import DetectorEntry
 
     if other:
         message = "a detector is compared with the paper alone"
         raise Failure(Problem("usage", message, f"resnet-gen diff {entry.name}"))
-    found = compare(entry, code)
+    if isinstance(entry, DetectorEntry):
+        found = comparing.compare(entry, model.with_name("detector.py"))
+    else:
+        found = localizer_comparing.compare(entry, model.with_name("localizer.py"))
     if as_json:
         console.print_json(found.as_json())
     else:

@@ -10,10 +10,10 @@ from typing import Any
 from resnet_gen.compare.rows import Verdict
 from resnet_gen.errors import Failure, Problem, did_you_mean
 from resnet_gen.experiments.definitions import all_experiments
-from resnet_gen.ledger import errors, recorded, structure
-from resnet_gen.ledger.errors import OTHERS, Training
+from resnet_gen.ledger import detection, errors, recorded, structure
+from resnet_gen.ledger.errors import Training
 from resnet_gen.ledger.networks import Networks
-from resnet_gen.ledger.numbers import TEXT, Number, Status, counts
+from resnet_gen.ledger.numbers import TEXT, Number, counts
 from resnet_gen.ledger.text import text
 from resnet_gen.paper import tables
 from resnet_gen.paper.scores import Scores
@@ -21,7 +21,6 @@ from resnet_gen.paper.text import Text
 from resnet_gen.read import library
 
 RECORDED = Path("results")
-DETECTION = [f"table{number}" for number in range(7, 15)]
 GROUPS = [*(f"table{number}" for number in range(1, 15)), TEXT]
 TITLES = {
     "table1": "architectures for ImageNet",
@@ -30,7 +29,6 @@ TITLES = {
     TEXT: "abstract, sections, figures, appendices",
     "all": "",
 }
-NO_DETECTOR = "the authors' detector; there is none here yet"
 
 
 def ledger(results: Path = RECORDED) -> tuple[list[Number], list[str]]:
@@ -48,9 +46,10 @@ def ledger(results: Path = RECORDED) -> tuple[list[Number], list[str]]:
         *structure.table1(networks),
         *errors.tables2_to_5(training),
         *errors.table6(training),
-        *_detection(),
+        *detection.of_tables(),
         *structure.section42(networks),
         *structure.recipes(networks),
+        *detection.appendices(),
     ]
     return [*found, *text(training, found)], notes
 
@@ -75,7 +74,7 @@ def title(group: str) -> str:
     """What a group of numbers is about, in a line; tables of results say what they measure."""
     if group in TITLES:
         return TITLES[group]
-    if group in DETECTION:
+    if group in detection.TABLES:
         scores: Scores = tables.load(group, Scores)
         return scores.measure
     return f"error (%), {tables.load(group, tables.Errors).measure}"
@@ -84,7 +83,9 @@ def title(group: str) -> str:
 def left_out(numbers: Sequence[Number]) -> dict[str, str]:
     """What the paper prints and the ledger has not, by the groups of these numbers."""
     groups = {number.group for number in numbers}
-    found = {name: tables.load(name, Scores).left_out for name in DETECTION if name in groups}
+    found = {
+        name: tables.load(name, Scores).left_out for name in detection.TABLES if name in groups
+    }
     if len({number.place for number in numbers if number.group == TEXT}) > 1:
         found[TEXT] = tables.load(TEXT, Text).left_out
     return {name: what for name, what in found.items() if what}
@@ -102,17 +103,3 @@ def as_json(numbers: Sequence[Number]) -> dict[str, Any]:
         "left_out": left_out(numbers),
         "rows": [asdict(number) for number in numbers],
     }
-
-
-def _detection() -> list[Number]:
-    """Tables 7 to 14: quoted, as long as no detector is trained here."""
-    found = []
-    for name in DETECTION:
-        table = tables.load(name, Scores)
-        for row in table.rows:
-            how = OTHERS if row.others else NO_DETECTOR
-            for column in table.columns:
-                if column in row.scores:
-                    place, printed = f"Table {table.table}", row.scores[column]
-                    found.append(Number(place, row.method, column, printed, Status.QUOTED, how=how))
-    return found

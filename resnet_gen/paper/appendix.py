@@ -1,4 +1,4 @@
-"""What appendices A and B print about detectors, and what they take from Faster R-CNN."""
+"""What appendices A to C print about detectors, and what they take from Faster R-CNN."""
 
 from __future__ import annotations
 
@@ -66,10 +66,21 @@ class FasterRcnn(Printed):
     steps: PrintedCount
 
 
-class Appendix(Printed):
-    """Appendices A and B."""
+class Localization(Printed):
+    """The per-class RPN and the R-CNN."""
 
-    appendix: Literal["A and B"]
+    outputs: str
+    crop: PrintedCount
+    images: PrintedCount
+    anchors: PrintedCount
+    share: str
+    proposals: PrintedCount
+
+
+class Appendix(Printed):
+    """Appendices A to C."""
+
+    appendix: Literal["A to C"]
     shared: str
     shared_convolutions: OfNetwork
     stride: PrintedCount
@@ -84,3 +95,4 @@ class Appendix(Printed):
     scales: str
     merged_by: str
     faster_rcnn: FasterRcnn
+    localization: Localization

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -20,25 +21,32 @@ from torchvision.ops import (  # type: ignore[import-untyped]
     roi_pool,
 )
 
-from resnet_gen.errors import Failure, Problem
+from resnet_gen.compare.detector import localizer_asking, reference
+from resnet_gen.compare.detector.probing import apart, lively
+from resnet_gen.compare.detector.specified import SIZES
+from resnet_gen.errors import Failure
 from resnet_gen.generate.apart import broken
 from resnet_gen.generate.loading import load_folder
 
 IMAGE = (160, 224)  # height and width in pixels, which every stride divides
 BOXES = ((3.0, 5.0, 90.0, 70.0), (40.0, 8.0, 200.0, 150.0), (0.0, 0.0, 224.0, 160.0))
-CLOSE = 1e-4  # of the largest number: what two orders of the same sums differ by, and no more
 DRAWS = 4_000
+ENOUGH = 40  # proposals in which detections are looked for
 
 
 def ask(path: Path, given: dict[str, Any]) -> dict[str, Any]:
     """What the detector.py at `path` does, or `{"problem": ..., "exit_code": ...}`.
 
-    `given` has `pool`, `size` and `context` of the spec's regions, and `classes`.
+    `given` has what of the spec decides how it is asked: see `given` of comparing.py.
     """
     running = path
     try:
         torch.manual_seed(0)
         code = load_folder(path.parent)
+        if given.get("localizer"):
+            document = localizer_asking.of_localizer(code, given["classes"])
+            running = path.with_name("train.py")
+            return document | {"recipe": localizer_asking.of_script(code, given["classes"])}
         document = _of_detector(code, given)
         running = path.with_name("train.py")
         return document | {"recipe": _of_script(code, given["classes"])}
@@ -51,10 +59,10 @@ def ask(path: Path, given: dict[str, Any]) -> dict[str, Any]:
 def _of_detector(code: Any, given: dict[str, Any]) -> dict[str, Any]:
     (name,) = code.model.__all__
     build = getattr(code.model, name)
-    net = _lively(build())
-    reference = build()
-    reference.load_state_dict(net.state_dict())
-    reference.eval()
+    net = lively(build())
+    plain = build()
+    plain.load_state_dict(net.state_dict())
+    plain.eval()
     detector: Any = code.detector.Detector(given["classes"], net)
     modules: dict[str, nn.Module] = dict(detector.backbone.named_modules())
     convolutions = [key for key, module in modules.items() if isinstance(module, nn.Conv2d)]
@@ -67,37 +75,25 @@ def _of_detector(code: Any, given: dict[str, Any]) -> dict[str, Any]:
     return {
         "shared_convolutions": sum("downsample" not in key for key in convolutions),
         "stride": [IMAGE[0] // maps.shape[2], IMAGE[1] // maps.shape[3]],
-        "channels": maps.shape[1],
         "parameters": sum(p.numel() for p in detector.parameters() if p.requires_grad),
         "batch_norms": [len(norms), sum(isinstance(m, FrozenBatchNorm2d) for m in norms)],
         "anchors": [
             [float(size) for size in rpn.anchor_generator.sizes[0]],
             [float(ratio) for ratio in rpn.anchor_generator.aspect_ratios[0]],
         ],
-        "proposals": rpn.post_nms_top_n(),
+        "proposals": [rpn.pre_nms_top_n(), rpn.post_nms_top_n()],
         "rpn": _sampling(rpn),
         "regions": _sampling(heads),
+        "deviations": [float(each) for each in heads.box_coder.weights],
         "siblings": [
             heads.box_predictor.cls_score.out_features,
             heads.box_predictor.bbox_pred.out_features,
         ],
-        "resized": [_resized(resize, 300, 400), _resized(resize, 100, 1000)],
-        "numbers": _numbers(detector, reference, images, given),
+        "detections": [heads.score_thresh, heads.detections_per_img],
+        "resized": [_resized(resize, *size) for size in SIZES],
+        "testing": _testing(code, resize.min_size),
+        "numbers": _numbers(detector, plain, images, given) | _found(code, build(), given),
     }
-
-
-def _lively(net: nn.Module) -> nn.Module:
-    """The network with statistics that normalise, so that no layer's numbers explode or vanish."""
-    net.train()
-    with torch.no_grad():
-        for module in net.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = None
-        net(torch.randn(4, 3, 96, 96))
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 0.1
-    return net.eval()
 
 
 def _sampling(part: Any) -> dict[str, float]:
@@ -111,29 +107,37 @@ def _sampling(part: Any) -> dict[str, float]:
     }
 
 
+def _testing(code: Any, shorter_sides: Sequence[int]) -> dict[str, Any]:
+    """The constants of testing.py, if there is one."""
+    testing = getattr(code, "testing", None)
+    return {
+        "voters": getattr(testing, "VOTERS", None),
+        "scales": list(getattr(testing, "SCALES", shorter_sides)),
+        "region": getattr(testing, "REGION", None),
+    }
+
+
 def _resized(resize: Any, height: int, width: int) -> list[int]:
     images, _ = resize([torch.zeros(3, height, width)])
     return list(images.image_sizes[0])
 
 
-def _numbers(
-    detector: Any, reference: Any, images: Tensor, given: dict[str, Any]
-) -> dict[str, float]:
+def _numbers(detector: Any, plain: Any, images: Tensor, given: dict[str, Any]) -> dict[str, float]:
     """How far trunk and regions are from the backbone's own layers, of the largest number."""
     boxes = torch.tensor(BOXES)
     with torch.no_grad():
-        x = torch.relu(reference.bn1(reference.conv1(images)))
-        x = reference.layer3(reference.layer2(reference.layer1(reference.maxpool(x))))
+        x = torch.relu(plain.bn1(plain.conv1(images)))
+        x = plain.layer3(plain.layer2(plain.layer1(plain.maxpool(x))))
         maps = detector.backbone(images)
         pool = roi_pool if given["pool"] else _aligned
         if given["size"] == 7:
-            for module in reference.layer4[0].modules():
+            for module in plain.layer4[0].modules():
                 if isinstance(module, nn.Conv2d):
                     module.stride = (1, 1)
-        regions = _regions(reference, pool(maps, [boxes], given["size"], 1 / 16))
+        regions = _regions(plain, pool(maps, [boxes], given["size"], 1 / 16))
         if given["context"]:
             whole = torch.tensor([[0.0, 0.0, IMAGE[1], IMAGE[0]]])
-            context = _regions(reference, pool(maps, [whole], given["size"], 1 / 16))
+            context = _regions(plain, pool(maps, [whole], given["size"], 1 / 16))
             regions = torch.cat([regions, context.expand(len(boxes), -1)], dim=1)
         found = detector.roi_heads.box_head(
             detector.roi_heads.box_roi_pool({"0": maps}, [boxes], [IMAGE])
@@ -143,10 +147,39 @@ def _numbers(
         prepared = detector.transform([grey])[0].tensors[0, :, 0, 0]
         shown = (grey - mean)[:, 0, 0]
     return {
-        "trunk": _apart(maps, x),
-        "regions": _apart(found, regions) if found.shape == regions.shape else float("inf"),
-        "mean": _apart(prepared, shown),
+        "trunk": apart(maps, x),
+        "regions": apart(found, regions) if found.shape == regions.shape else float("inf"),
+        "mean": apart(prepared, shown),
     }
+
+
+@torch.no_grad()
+def _found(code: Any, net: Any, given: dict[str, Any]) -> dict[str, float]:
+    """How far the detections in an image are from those of reference.py, of its largest number.
+
+    The stages have a block each, which is enough for numbers that differ from place to place, and
+    the siblings are such that about every proposal is of some class.
+    """
+    for name in ("layer1", "layer2", "layer3", "layer4"):
+        setattr(net, name, getattr(net, name)[:1])
+    detector: Any = code.detector.Detector(given["classes"], lively(net)).eval()
+    detector.rpn._post_nms_top_n = {"testing": ENOUGH}
+    siblings = detector.roi_heads.box_predictor
+    image = torch.rand(3, *IMAGE).mul(255)
+    features = detector.roi_heads.box_roi_pool.pooled(
+        detector.backbone(image[None] - 127.5), [torch.tensor(BOXES)]
+    )
+    for layer, spread in ((siblings.cls_score, 4.0), (siblings.bbox_pred, 1.0)):
+        nn.init.normal_(layer.weight, std=spread / float(features.norm(dim=1).mean()))
+    if hasattr(code, "testing"):
+        found = code.testing.detect([detector], image)
+    else:
+        (found,) = detector([image])
+    expected = reference.detections(detector, image, given)
+    keys = ("labels", "scores", "boxes")
+    if any(found[key].shape != expected[key].shape for key in keys) or not len(found["labels"]):
+        return {"detections": float("inf")}
+    return {"detections": max(apart(found[key].float(), expected[key].float()) for key in keys)}
 
 
 def _aligned(maps: Tensor, boxes: list[Tensor], size: int, scale: float) -> Tensor:
@@ -154,13 +187,9 @@ def _aligned(maps: Tensor, boxes: list[Tensor], size: int, scale: float) -> Tens
     return features
 
 
-def _regions(reference: Any, pooled: Tensor) -> Tensor:
-    features: Tensor = reference.layer4(pooled).mean(dim=(2, 3))
+def _regions(plain: Any, pooled: Tensor) -> Tensor:
+    features: Tensor = plain.layer4(pooled).mean(dim=(2, 3))
     return features
-
-
-def _apart(one: Tensor, other: Tensor) -> float:
-    return float((one - other).abs().max() / other.abs().max().clamp(min=1e-12))
 
 
 def _of_script(code: Any, classes: int) -> dict[str, Any]:
@@ -181,6 +210,7 @@ def _of_script(code: Any, classes: int) -> dict[str, Any]:
         "iterations": iterations,
         "batch_size": script.BATCH_SIZE,
         "rpn_batch_size": getattr(script, "RPN_BATCH_SIZE", script.BATCH_SIZE),
+        "proposals": trainer.model.rpn._post_nms_top_n["training"],
         "pieces": [[first, rate] for rate, first in pieces],
         "optimizer": type(trainer.optimizer).__name__,
         "momentum": group["momentum"],

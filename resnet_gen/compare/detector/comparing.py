@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from resnet_gen.compare.detector import describing, specified
 from resnet_gen.compare.rows import CHANGED, Comparison, Part, Row, Verdict
 from resnet_gen.errors import Failure, Problem
 from resnet_gen.generate import apart
-from resnet_gen.network.detector import STRIDE, of_an_image, shared_convolutions
 from resnet_gen.paper.appendix import Appendix
 from resnet_gen.paper.tables import load
 from resnet_gen.read.detectors import DetectorEntry
 
 ASK, TIME_LIMIT = "resnet_gen.compare.detector.asking:ask", 300
-CLOSE = 1e-4  # of the largest number
+CLOSE = 1e-4  # of the largest number: more than two orders of the same sums differ by
 PARTS = {
     Part.NUMBERS: "numbers, with random weights, against the backbone's own layers",
     Part.RECIPE: "recipe, appendix A",
 }
+LABELS = {
+    "shared.convolutions": "shared convolutions",
+    "shared.stride": "their stride",
+    "batch_norm": "batch norm",
+    "anchors": "anchors",
+    "proposals": "proposals of a test",
+    "proposals.before": "those before NMS, at most",
+    "siblings": "sibling layers",
+    "siblings.deviations": "offsets are multiplied by",
+    "parameters": "parameters",
+    "shorter_side": "shorter side",
+    "longer_side": "longer side, at most",
+    "rpn": "anchors learned from",
+    "regions": "regions learned from",
+    "rpn.nms": "NMS of proposals",
+    "nms": "NMS of detections",
+    "detections": "detections of a test, at most",
+    "refinement": "box refinement",
+    "scales": "shorter sides of a test",
+    "scales.region": "area that chooses two of them",
+    "numbers.trunk": "shared maps",
+    "numbers.regions": "regions' features",
+    "numbers.mean": "images less their mean",
+    "numbers.detections": "detections in an image",
+    "recipe.steps": "alternating steps",
+    "recipe.images": "images an iteration",
+    "recipe.proposals": "proposals that regions are of",
+    "recipe.iterations": "iterations of a step",
+    "recipe.learning_rates": "learning rates",
+    "recipe.warmup": "warm-up",
+    "recipe.momentum": "momentum",
+    "recipe.weight_decay": "weight decay",
+    "recipe.flip": "mirrored",
+}
+PART_OF = {"numbers": Part.NUMBERS, "recipe": Part.RECIPE}
 OTHER_SPEC = "the spec sets {line}; the paper has another value"
-
-
-class Words(NamedTuple):
-    """A row before it is judged."""
-
-    what: str
-    paper: str  # nothing where the paper does not say
-    spec: str
-    code: str
-    line: str = ""  # of the spec, which another value than the paper's hangs on
-    part: Part = Part.STRUCTURE
 
 
 def compare(entry: DetectorEntry, code: Path) -> Comparison:
@@ -40,244 +64,135 @@ def compare(entry: DetectorEntry, code: Path) -> Comparison:
     Raises:
         Failure: there is no such file, or it does not run (exit code 2); torch is missing (4).
     """
+    answers = answers_of(entry.name, code, given(entry))
+    does = describing.words(answers)
+    does |= {f"numbers.{key}": closeness(by) for key, by in answers["numbers"].items()}
+    return Comparison("paper: appendix A", code.as_posix(), tuple(rows(entry, does)), True, PARTS)
+
+
+def answers_of(name: str, code: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the code answers, asked in a process of its own.
+
+    Raises:
+        Failure: as `compare`.
+    """
     if not code.is_file():
-        hint = f"make it with `resnet-gen generate {entry.name}`"
+        hint = f"make it with `resnet-gen generate {name}`"
         raise Failure(Problem("file", "there is no such file", hint, code.as_posix()))
     apart.require_torch()
-    spec = entry.spec
-    given = {"pool": spec.roi.kind == "pool", "size": spec.roi.size, "context": spec.context}
-    answers = apart.ask(ASK, code, given | {"classes": spec.classes}, TIME_LIMIT)
+    answers = apart.ask(ASK, code, dict(given), TIME_LIMIT)
     if failure := apart.failed(answers):
         raise failure
-    rows = [_row(key, words) for key, words in all_words(entry, answers).items()]
-    return Comparison("paper: appendix A", code.as_posix(), tuple(rows), True, PARTS)
+    return answers
 
 
-def all_words(entry: DetectorEntry, answers: Mapping[str, Any]) -> dict[str, Words]:
-    """Every row, by its key."""
+def given(entry: DetectorEntry) -> dict[str, Any]:
+    """What of the spec decides how its code is asked."""
+    spec = entry.spec
     return {
-        **_structure(entry, answers),
-        **_numbers(answers["numbers"]),
-        **_recipe(entry, answers["recipe"]),
+        "pool": spec.roi.kind == "pool",
+        "size": spec.roi.size,
+        "context": spec.context,
+        "classes": spec.classes,
+        "shorter_side": spec.shorter_side,
+        "longer_side": spec.longer_side,
+        **spec.testing.model_dump(include={"nms", "refine", "scales", "region"}),
     }
 
 
-def _row(key: str, words: Words) -> Row:
-    what, paper, spec, code, line, part = words
-    verdict, why = Verdict.EQUAL, ""
-    if spec != code:
-        verdict, why = Verdict.DIFFERS, CHANGED
-    elif paper and paper != spec and line:
-        verdict, why = Verdict.DIFFERS, OTHER_SPEC.format(line=line)
-    return Row(what, paper, spec, code, verdict, why, key, part)
+def rows(entry: DetectorEntry, does: Mapping[str, str]) -> list[Row]:
+    """All rows; `does` is what the code does, in words, by the keys of LABELS."""
+    means = dict.fromkeys((key for key in LABELS if key.startswith("numbers.")), "equal")
+    means |= describing.words(specified.answers(entry))
+    return judged(LABELS, printed(entry), means, does, lines_of(entry))
 
 
-def _structure(entry: DetectorEntry, has: Mapping[str, Any]) -> dict[str, Words]:
-    paper, spec, network = load("appendix", Appendix), entry.spec, of_an_image(entry)
-    ren, printed = paper.faster_rcnn, paper.shared_convolutions
-    convolutions = shared_convolutions(network.trunk.layers)
-    own = printed.printed if entry.backbone.name == printed.network else ""
-    batch_norms = has["batch_norms"]
-    frozen = (
-        "fixed" if batch_norms[0] == batch_norms[1] else "{1} of {0} fixed".format(*batch_norms)
-    )
-    outputs = spec.classes + 1
-    return {
-        "shared.convolutions": Words(
-            "shared convolutions", own, f"{convolutions}", f"{has['shared_convolutions']}"
-        ),
-        "shared.stride": Words(
-            "their stride", paper.stride, f"{STRIDE}", _one_or_both(has["stride"])
-        ),
-        "batch_norm": Words("batch norm", paper.batch_norm, "fixed", frozen),
-        "anchors": Words(
-            "anchors",
-            _anchors_as_printed(ren.anchors.areas, ren.anchors.ratios),
-            _anchors(spec.anchors.sizes, spec.anchors.ratios),
-            _anchors(*has["anchors"]),
-            f"anchors: {{sizes: {spec.anchors.sizes}, ratios: {spec.anchors.ratios}}}",
-        ),
-        "proposals": Words(
-            "proposals of a test", paper.proposals, f"{spec.proposals}", f"{has['proposals']}",
-            f"proposals: {spec.proposals}",
-        ),
-        "siblings": Words(
-            "sibling layers", "", f"{outputs} scores, {outputs} boxes", _siblings(has["siblings"])
-        ),
-        "parameters": Words(
-            "parameters", "", f"{network.parameters:,}", f"{has['parameters']:,}"
-        ),
-        "shorter_side": Words(
-            "shorter side", paper.shorter_side, f"{spec.shorter_side}", _shorter(has["resized"]),
-            f"shorter_side: {spec.shorter_side}",
-        ),
-        "longer_side": Words(
-            "longer side, at most", "", f"{spec.longer_side}", f"{max(has['resized'][1])}"
-        ),
-        "rpn": Words(
-            "anchors learned from",
-            _sampled(ren.rpn.anchors, ren.rpn.positive, ren.rpn.negative, "50%"),
-            _sampled(entry.recipe.anchors, 0.7, 0.3, "50%"),
-            _sampled_by(has["rpn"]),
-            f"anchors: {entry.recipe.anchors}",
-        ),
-        "regions": Words(
-            "regions learned from",
-            _sampled(
-                ren.regions.images, ren.regions.positive, ren.regions.positive, ren.regions.share
-            ),
-            _sampled(entry.recipe.regions, 0.5, 0.5, "25%"),
-            _sampled_by(has["regions"]),
-            f"regions: {entry.recipe.regions}",
-        ),
-        "rpn.nms": Words("NMS of proposals", ren.rpn.nms, "0.7", f"{has['rpn']['nms']:g}"),
-        "nms": Words(
-            "NMS of detections", paper.refinement.nms, f"{spec.testing.nms:g}",
-            f"{has['regions']['nms']:g}", f"nms: {spec.testing.nms:g}",
-        ),
-    }  # fmt: skip
+def judged(
+    labels: Mapping[str, str],
+    paper: Mapping[str, str],
+    means: Mapping[str, str],
+    does: Mapping[str, str],
+    lines: Mapping[str, str],
+) -> list[Row]:
+    """The rows: what the paper says, what the spec means and what the code does, by key.
+
+    Where spec and code agree and the paper has another value, the line of the spec is told.
+    """
+    found = []
+    for key, label in labels.items():
+        if not means[key] and not does[key]:
+            continue
+        part = PART_OF.get(key.partition(".")[0], Part.STRUCTURE)
+        verdict, why = Verdict.EQUAL, ""
+        if means[key] != does[key]:
+            verdict, why = Verdict.DIFFERS, CHANGED
+        elif paper.get(key, means[key]) != means[key] and key in lines:
+            verdict, why = Verdict.DIFFERS, OTHER_SPEC.format(line=lines[key])
+        row = Row(label, paper.get(key, ""), means[key], does[key], verdict, why, key, part)
+        found.append(row)
+    return found
 
 
-def _numbers(apart_by: Mapping[str, float]) -> dict[str, Words]:
-    labels = {
-        "trunk": "shared maps",
-        "regions": "regions' features",
-        "mean": "images less their mean",
+def printed(entry: DetectorEntry) -> dict[str, str]:
+    """What the paper, or Faster R-CNN where it refers to that, has, by key."""
+    paper, recipe, spec = load("appendix", Appendix), entry.recipe, entry.spec
+    ren, coco = paper.faster_rcnn, paper.coco
+    found = {
+        "shared.stride": paper.stride,
+        "batch_norm": paper.batch_norm,
+        "anchors": _anchors(ren.anchors.areas, ren.anchors.ratios),
+        "proposals": paper.proposals,
+        "shorter_side": paper.shorter_side,
+        "rpn": f"{ren.rpn.anchors}, of overlap {ren.rpn.positive}, {ren.rpn.negative}, 50% objects",
+        "regions": f"{ren.regions.images}, of overlap {ren.regions.positive}, "
+        f"{ren.regions.share} objects",
+        "rpn.nms": ren.rpn.nms,
+        "nms": paper.refinement.nms,
+        "recipe.steps": ren.steps,
+        "recipe.momentum": ren.momentum,
+        "recipe.weight_decay": ren.weight_decay,
     }
+    if entry.backbone.name == paper.shared_convolutions.network:
+        found["shared.convolutions"] = paper.shared_convolutions.printed
+    if spec.testing.scales:
+        found["scales"] = paper.scales.strip("{}")
+    if recipe.name.startswith("coco"):
+        found |= {
+            "recipe.images": f"{coco.images_of_rpn} for the RPN, "
+            f"{coco.images_of_regions} for the regions",
+            "recipe.iterations": coco.iterations,
+            "recipe.learning_rates": coco.learning_rates,
+        }
+    return found
+
+
+def lines_of(entry: DetectorEntry) -> dict[str, str]:
+    """The line of the spec that a row hangs on, by key."""
+    spec, recipe = entry.spec, entry.recipe
     return {
-        f"numbers.{key}": Words(label, "", "equal", _closeness(apart_by[key]), part=Part.NUMBERS)
-        for key, label in labels.items()
+        "anchors": f"anchors: {{sizes: {spec.anchors.sizes}, ratios: {spec.anchors.ratios}}}",
+        "proposals": f"proposals: {spec.proposals}",
+        "shorter_side": f"shorter_side: {spec.shorter_side}",
+        "rpn": f"anchors: {recipe.anchors}",
+        "regions": f"regions: {recipe.regions}",
+        "nms": f"nms: {spec.testing.nms:g}",
+        "scales": f"scales: {spec.testing.scales}",
+        "recipe.steps": f"steps: {recipe.steps}",
+        "recipe.images": f"batch_size: {recipe.batch_size}",
+        "recipe.iterations": f"iterations: {recipe.iterations}, drops: {list(recipe.drops)}",
+        "recipe.learning_rates": f"learning_rate: {recipe.learning_rate:g}",
+        "recipe.momentum": f"momentum: {recipe.momentum:g}",
+        "recipe.weight_decay": f"weight_decay: {recipe.weight_decay:g}",
     }
 
 
-def _recipe(entry: DetectorEntry, does: Mapping[str, Any]) -> dict[str, Words]:
-    paper, recipe = load("appendix", Appendix), entry.recipe
-    ren, of_coco = paper.faster_rcnn, recipe.name.startswith("coco")
-    steps = 4 if recipe.steps == "alternating" else 1
-    rpn = recipe.rpn_batch_size or recipe.batch_size
-    coco = paper.coco
-    rates = [recipe.learning_rate / 10**k for k in range(len(recipe.drops) + 1)]
-    starts = [0, *recipe.drops]
-    planned = [
-        [step * recipe.iterations + start, rate]
-        for step in range(steps)
-        for start, rate in zip(starts, rates, strict=True)
-    ]
-    measured = does["pieces"]
-    if recipe.warmup:  # whose rates are compared one by one
-        planned = _warmed_up(planned, recipe.warmup, recipe.learning_rate)
-    images = f"{coco.images_of_rpn} for the RPN, {coco.images_of_regions} for the regions"
-    lengths = [b - a for a, b in zip(starts, [*recipe.drops, recipe.iterations], strict=True)]
-    rows = {
-        "steps": Words(
-            "alternating steps", ren.steps, f"{steps}", f"{does['steps']}",
-            f"steps: {recipe.steps}",
-        ),
-        "images": Words(
-            "images an iteration", images if of_coco else "",
-            f"{rpn} for the RPN, {recipe.batch_size} for the regions",
-            f"{does['rpn_batch_size']} for the RPN, {does['batch_size']} for the regions",
-            f"batch_size: {recipe.batch_size}",
-        ),
-        "iterations": Words(
-            "iterations of a step", coco.iterations if of_coco else "",
-            " and ".join(_thousands(length) for length in lengths),
-            _lengths(measured, planned, does["iterations"], steps, lengths),
-            f"iterations: {recipe.iterations}",
-        ),
-        "learning_rates": Words(
-            "learning rates", coco.learning_rates if of_coco else "",
-            " and ".join(f"{rate:g}" for rate in rates),
-            " and ".join(f"{rate:g}" for rate in _distinct(measured, recipe.warmup or 0)),
-            f"learning_rate: {recipe.learning_rate:g}",
-        ),
-        "momentum": Words(
-            "momentum", ren.momentum, f"{recipe.momentum:g}",
-            f"{does['momentum']:g}{', Nesterov' * does['nesterov']}",
-            f"momentum: {recipe.momentum:g}",
-        ),
-        "weight_decay": Words(
-            "weight decay", ren.weight_decay, f"{recipe.weight_decay:g}",
-            f"{does['weight_decay']:g}", f"weight_decay: {recipe.weight_decay:g}",
-        ),
-        "flip": Words(
-            "mirrored", "", "half" if recipe.flip else "none", _share(does["flips"]),
-        ),
-    }  # fmt: skip
-    return {f"recipe.{key}": words._replace(part=Part.RECIPE) for key, words in rows.items()}
-
-
-def _one_or_both(strides: list[int]) -> str:
-    return f"{strides[0]}" if strides[0] == strides[1] else f"{strides[0]} and {strides[1]}"
-
-
-def _anchors(sizes: Sequence[float], ratios: Sequence[float]) -> str:
-    return f"{', '.join(f'{s:g}²' for s in sizes)}; {', '.join(f'{r:g}' for r in ratios)}"
-
-
-def _anchors_as_printed(areas: str, ratios: str) -> str:
-    """The ratios, which are printed as 2:1, as heights over widths."""
-    values = []
-    for pair in ratios.split(", "):
-        one, other = (float(part) for part in pair.split(":"))
-        values.append(one / other)
-    return f"{areas}; {', '.join(f'{value:g}' for value in sorted(values))}"
-
-
-def _siblings(outputs: list[int]) -> str:
-    return f"{outputs[0]} scores, {outputs[1] / 4:g} boxes"
-
-
-def _shorter(resized: list[list[int]]) -> str:
-    return f"{min(resized[0])}"
-
-
-def _sampled(count: object, positive: object, negative: object, share: str) -> str:
-    one, other = (f"{float(str(value)):g}" for value in (positive, negative))
-    overlaps = f"{one}" if one == other else f"{one}, {other}"
-    return f"{count}, of overlap {overlaps}, {share} objects"
-
-
-def _sampled_by(has: Mapping[str, float]) -> str:
-    return _sampled(has["images"], has["positive"], has["negative"], f"{has['share']:.0%}")
-
-
-def _closeness(apart_by: float) -> str:
+def closeness(apart_by: float) -> str:
+    """How far numbers are from what they should be, in words."""
     return "equal" if apart_by <= CLOSE else f"{apart_by:.1g} of the largest apart"
 
 
-def _share(share: float) -> str:
-    known = {"none": 0.0, "half": 0.5, "all": 1.0}
-    return next((word for word, of in known.items() if abs(share - of) < 0.05), f"{share:.0%}")
-
-
-def _thousands(count: int) -> str:
-    return f"{count // 1000}k" if count % 1000 == 0 and count else f"{count:,}"
-
-
-def _warmed_up(planned: list[list[float]], over: int, rate: float) -> list[list[float]]:
-    rising = [[step, rate * (step + 1) / over] for step in range(over - 1)]
-    return [*rising, [over - 1, rate], *planned[1:]]
-
-
-def _distinct(pieces: list[list[float]], warmup: int) -> list[float]:
-    """The rates in the order in which they fall, without those of a warm-up."""
-    return sorted({rate for first, rate in pieces if first >= warmup - 1}, reverse=True)
-
-
-def _lengths(
-    measured: list[list[float]],
-    planned: list[list[float]],
-    iterations: int,
-    steps: int,
-    lengths: list[int],
-) -> str:
-    """The lengths of a step as the code has them, if its rates change where the spec's do."""
-    same = len(measured) == len(planned) and all(
-        one[0] == other[0] and abs(one[1] - other[1]) <= 1e-9 * other[1]
-        for one, other in zip(measured, planned, strict=True)
-    )
-    if same and iterations == steps * sum(lengths):
-        return " and ".join(_thousands(length) for length in lengths)
-    changes = ", ".join(f"{rate:g} from {int(first):,}" for first, rate in measured[:6])
-    return f"{changes}; {iterations:,} in all"
+def _anchors(areas: str, ratios: str) -> str:
+    """Anchors as describing.py has them; ratios are printed as 2:1."""
+    pairs = [pair.split(":") for pair in ratios.split(", ")]
+    values = sorted(float(one) / float(other) for one, other in pairs)
+    return f"{areas}; {', '.join(f'{value:g}' for value in values)}"
