@@ -6,6 +6,7 @@ In this order, since each step finds the mistakes of what the next one is built 
     by heart    eight pictures, tested on themselves
     cards       500 pictures, tested on 80 with other digits on other photographs
     torchvision the same with torchvision's own FasterRCNN, RoIAlign and heads, trained alike
+    pooled      the same as `cards` with RoI max pooling, the paper's
     context     the same as `cards` with the whole image beside each region
     + refinement, + scales    tests of these two, without another training
 
@@ -39,6 +40,7 @@ OPTIONS = {  # what is added to the small detector's spec
     "refined": "testing: {refine: true}\n",
     "scaled": "testing: {scales: [96, 128, 160, 192, 224], region: 56}\n",
     "refined_scaled": "testing: {refine: true, scales: [96, 128, 160, 192, 224], region: 56}\n",
+    "pooled": "",
     "context": "context: true\n",
     "context_all": "context: true\n"
     "testing: {refine: true, scales: [96, 128, 160, 192, 224], region: 56}\n",
@@ -65,6 +67,8 @@ def prepare(work: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, more in OPTIONS.items():
         text = SMALL.replace("name: faster_rcnn_small", f"name: {name}")
+        if name == "pooled":
+            text = text.replace("kind: align", "kind: pool")
         (folder / f"{name}.yaml").write_text(text.replace("training:", f"{more}training:"))
     names = ["resnet18_small", *(f"specs/detection/{name}.yaml" for name in OPTIONS)]
     subprocess.run(
@@ -222,6 +226,8 @@ def main() -> None:
     trained = work / "runs/cards/checkpoint.pt"
     for name in ("refined", "scaled", "refined_scaled"):
         rows.append(row(f"cards, {name.replace('_', ' and ')}", evaluated(work, name, trained)))
+    pooled = run(work, CODE / "pooled/train.py", "pooled", "--data", "cards", *begin)
+    rows.append(row("RoI max pooling", of_results(pooled), minutes=minutes_of(pooled)))
     context = run(work, CODE / "context/train.py", "context", "--data", "cards", *begin)
     rows.append(row("context", of_results(context), minutes=minutes_of(context)))
     both = evaluated(work, "context_all", work / "runs/context/checkpoint.pt")

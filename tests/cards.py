@@ -118,7 +118,7 @@ def annotation(file: str, size: int, cards: Sequence[Card]) -> str:
     return "\n".join([*lines, "</annotation>\n"])
 
 
-def make(root: Path, train: int = 500, val: int = 80, crops: int = 2_000) -> Path:
+def make(root: Path, train: int = 500, val: int = 80, crops: int = 8_000) -> Path:
     """All folders, with so many pictures, and single cards to train on; returns `root`."""
     for part, count in (("train", train), ("val", val)):
         drawn = Cards(part)
