@@ -254,6 +254,10 @@ def test_evaluate_and_predict(
     assert main(script.train, *arguments) == 0
     assert capsys.readouterr().out.startswith(f"{picture}\n")
     assert (out / "0.detections.png").is_file()
+    other = data / "cards/train/0.png"  # of the same name, in another folder
+    assert main(script.train, "--predict", picture, other, *arguments[2:]) == 0
+    assert (out / "0-2.detections.png").is_file()
+    capsys.readouterr()
     (tmp_path / "none.png").write_text("no image")
     assert main(script.train, "--predict", tmp_path / "none.png", *arguments[2:]) == 2
     assert "1 of 1 images cannot be read" in capsys.readouterr().err

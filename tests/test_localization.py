@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +267,34 @@ def test_both_steps_train_resume_and_are_tested(
     assert main(code.train, *common(data, "--evaluate", made["rpn"], "--test", "1-crop")) == 0
     shown = f"localization error {results(tmp_path / 'rpn')['test_error']:.2f}% with the true class"
     assert shown in capsys.readouterr().out
+
+
+def test_a_proposal_that_an_edge_cuts_to_a_line_is_a_pixel_wide(code: Any) -> None:
+    """Otherwise the logarithm of its width is no number, and so is the loss."""
+    a_pixel = code.pictures.a_pixel_at_least
+    assert a_pixel([80, 10, 80, 30], (80, 60)) == (79, 10, 80, 30)
+    assert a_pixel([0, 60, 40, 60], (80, 60)) == (0, 59, 40, 60)
+    assert a_pixel([5, 6, 7, 8], (80, 60)) == (5, 6, 7, 8)
+
+
+def test_proposals_of_another_rpn_are_not_taken(
+    code: Any, data: Path, tmp_path: Path, capsys: Any
+) -> None:
+    given = [*common(data, "--backbone", data / "backbone/checkpoint.pt"), "--iterations", 1]
+    assert main(code.train, *given, "--out", tmp_path / "rpn") == 0
+    regions = [*given, "--step", "regions", "--out", tmp_path / "run", "--rpn"]
+    assert main(code.train, *regions, tmp_path / "rpn/checkpoint.pt") == 0
+    other = state(tmp_path / "rpn")
+    other["model"]["conv.bias"] += 1
+    torch.save(other, tmp_path / "other.pt")
+    kept = tmp_path / "again/proposals.pt"
+    kept.parent.mkdir()
+    shutil.copy(tmp_path / "run/proposals.pt", kept)
+    regions[-2] = kept.parent
+    capsys.readouterr()
+    assert main(code.train, *regions, tmp_path / "other.pt") == 2
+    assert f"{kept} has another RPN's proposals" in capsys.readouterr().err
+    assert main(code.train, *regions, tmp_path / "rpn/checkpoint.pt") == 0
 
 
 def test_a_picture_of_two_classes_is_told(

@@ -2,6 +2,7 @@
 
 import math
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def use(
 def predict(detect: Detect, paths: Sequence[Path], classes: list[str], args: Namespace) -> None:
     """Prints what is in images, and draws it into copies of them below --out."""
     args.out.mkdir(parents=True, exist_ok=True)
-    unread = 0
+    unread, named = 0, Counter[str]()
     for path in paths if RANK == 0 else ():
         try:
             image = read_image(str(path))
@@ -125,7 +126,9 @@ def predict(detect: Detect, paths: Sequence[Path], classes: list[str], args: Nam
         print(path)
         for box, name, score in shown(found, classes):
             print(f"{score:9.2%}  {name}  {' '.join(f'{edge:.0f}' for edge in box)}")
-        drawn(image, found, classes).save(args.out / f"{path.stem}.detections.png")
+        named[path.stem] += 1  # pictures of several folders may have the same name
+        again = f"-{named[path.stem]}" if named[path.stem] > 1 else ""
+        drawn(image, found, classes).save(args.out / f"{path.stem}{again}.detections.png")
     if unread:
         fail(f"{unread} of {len(paths)} images cannot be read")
 

@@ -1,5 +1,6 @@
 """Localization tested as Table 13 counts it: a box of each of a few classes, right by half."""
 
+import hashlib
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -88,21 +89,29 @@ def resized(pixels: Tensor, shorter: int) -> tuple[Tensor, float]:
 
 @torch.inference_mode()
 def proposals(
-    locate: Locate, pictures: Sequence[tuple[Picture, int]], path: Path, device: torch.device
+    locate: Locate,
+    pictures: Sequence[tuple[Picture, int]],
+    path: Path,
+    rpn: Path,
+    device: torch.device,
 ) -> list[Tensor]:
-    """The best boxes of each picture's class (P, 4), kept in a file."""
+    """The best boxes of each picture's class (P, 4), by the RPN in `rpn`, kept in a file."""
+    sha256 = hashlib.sha256(rpn.read_bytes()).hexdigest()
     if not path.is_file():
         found = []
         for picture, label in pictures:
             pixels = whole(picture).to(device).float()
             found.append(locate(pixels, torch.tensor([label], device=device)).boxes[0].half().cpu())
         content = io.BytesIO()
-        torch.save({"proposals": found}, content)
+        torch.save({"proposals": found, "rpn_sha256": sha256}, content)
         with checkpoints.writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         checkpoints.replace(path, content.getvalue())
         note(f"the proposals of {len(found):,} pictures are kept in {path}")
-    kept: list[Tensor] = checkpoints.read(path, torch.device("cpu"))["proposals"]
+    read = checkpoints.read(path, torch.device("cpu"))
+    if read["rpn_sha256"] != sha256:
+        fail(f"{path} has another RPN's proposals: remove it, or name another --out")
+    kept: list[Tensor] = read["proposals"]
     if len(kept) != len(pictures):
         fail(f"{path} has proposals of {len(kept):,} pictures, not of {len(pictures):,}")
     return kept

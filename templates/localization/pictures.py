@@ -156,11 +156,15 @@ class Regions(Dataset[Any]):
         which = rng.randrange(len(self.pictures))
         picture, label = self.pictures[which]
         of_picture = self.proposals[which].float()
-        proposal = of_picture[rng.randrange(len(of_picture))]
-        left, top, right, bottom = proposal.tolist()
-        warped = (left, top, max(right, left + 1), max(bottom, top + 1))
+        place = a_pixel_at_least(of_picture[rng.randrange(len(of_picture))].tolist(), picture.size)
         boxes = torch.tensor([each.box for each in picture.objects])
-        return cut(picture, label, warped, self.side, boxes, False), proposal
+        return cut(picture, label, place, self.side, boxes, False), torch.tensor(place)
+
+
+def a_pixel_at_least(box: Sequence[float], size: tuple[int, int]) -> Box:
+    """A box in a picture of this width and height; what an edge has cut to a line has no width."""
+    left, top = min(box[0], size[0] - 1.0), min(box[1], size[1] - 1.0)
+    return left, top, max(box[2], left + 1), max(box[3], top + 1)
 
 
 def batches(dataset: Dataset[Any], start: int, args: Namespace) -> Iterator[list[Any]]:
