@@ -122,6 +122,9 @@ stage step-110 "${step[@]}" resnet110
 stage models bench models --rounds "$rounds"
 imagenet=(bench imagenet_step --rounds "$rounds" --seconds "$seconds" --networks)
 stage imagenet-50 "${imagenet[@]}" resnet50_v1_5
+detector=(bench detector_step --rounds "$rounds" --seconds "$seconds")
+[[ $device == cpu ]] || detector+=(--detector faster_rcnn_resnet101)
+stage detector "${detector[@]}"
 stage decode bench decode --rounds "$rounds"
 for name in resnet18_b resnet152_v1_5 resnet34_b resnet101_v1_5; do
     stage "imagenet-$name" "${imagenet[@]}" "$name"
