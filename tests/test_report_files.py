@@ -86,6 +86,20 @@ def test_figures_say_in_words_what_they_show(made: Path) -> None:
         assert all(f": {colour}" in sheet for colour in colours), colours
 
 
+@pytest.mark.parametrize(
+    ("ends", "top"),
+    [
+        ([6.4, 6.9, 7.5, 8.8, 9.5, 60.0], 20),  # Figure 6: plain-110 stays above the axis
+        ([3.5, 18.9, 56.9, 60.8, 84.6, 90.2], 100),  # most are far above the best: all are shown
+        ([8.0, 90.0], 100),
+    ],
+)
+def test_few_curves_stay_above_the_axis(ends: list[float], top: float) -> None:
+    from resnet_gen.report import style
+
+    assert style.bound(ends) == top
+
+
 def test_what_a_report_lacks_now_goes(cli: Callable, project: Path) -> None:
     for network in ("resnet20", "resnet56"):
         made_up_runs.make(project / "runs" / network, network, 0, 200)

@@ -30,7 +30,11 @@ RUNS = sorted(path.parent for path in (ROOT / "results/cifar10").rglob("metrics.
 BY_REPRODUCE = sorted(path.parent for path in (ROOT / "results/runs").rglob("manifest.json"))
 
 
-@pytest.mark.parametrize("run", [*RUNS, *BY_REPRODUCE], ids=lambda run: run.name)
+SMOKE = [run for run in BY_REPRODUCE if run.parent.name == "smoke"]
+LONG = [*RUNS, *(run for run in BY_REPRODUCE if run not in SMOKE)]
+
+
+@pytest.mark.parametrize("run", LONG, ids=lambda run: f"{run.parent.name}-{run.name}")
 def test_a_recorded_run(run: Path) -> None:
     results = json.loads((run / "results.json").read_text())
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -47,6 +51,16 @@ def test_a_recorded_run(run: Path) -> None:
     assert results["best_val_error"] == min(validated) and len(validated) >= 10
     if iterations >= 10_000:
         assert lines[-1]["train_error"] < 15 and results["test_error"] < 15
+
+
+def test_smoke_runs_are_of_every_network_for_cifar() -> None:
+    """A few iterations on digits: they show that every experiment runs, and nothing else."""
+    networks = set()
+    for run in SMOKE:
+        results = json.loads((run / "results.json").read_text())
+        assert results["iterations"] in (20, 40) and results["data"] == "digits"
+        networks.add(results["network"])
+    assert networks == {e.name for e in library.all_networks() if e.spec.design == "cifar"}
 
 
 def test_runs_by_reproduce_are_as_their_manifests_say() -> None:

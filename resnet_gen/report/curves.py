@@ -135,10 +135,11 @@ def _draw_panel(axes: Axes, panel: Panel, common: Look) -> None:
         elif last.mean[-1] <= top:
             ends.append((last.steps[-1], last.mean[-1], label, hue))
         else:
-            outside.append(f"↑ {label}\n   {last.mean[-1]:.1f}%")
+            outside.append(f"↑ {label}, {last.mean[-1]:.1f}%")
     style.label_ends(axes, ends, top)
     if outside:
-        place = {"transform": axes.transAxes, "va": "top", "fontsize": 7.5}
+        # Above the corner, where no curve's end is named.
+        place = {"transform": axes.transAxes, "va": "bottom", "fontsize": 7.5}
         axes.text(1.03, 1.0, "\n".join(outside), **place).set_parse_math(False)
     axes.set(xlim=(0, longest or 1), ylim=(0, top), title=panel.title)
     axes.set_xlabel("iter. (1e4)" if unit > 1 else "iterations")

@@ -118,12 +118,14 @@ def dark_sheet() -> str:
 def bound(ends: Sequence[float]) -> float:
     """Where an axis of errors ends, in percent, given the greatest late error of each curve.
 
-    What is far above all others stays outside, as plain-110 does in Figure 6.
+    What is far above all others stays outside, as plain-110 does in Figure 6, if it is few: no
+    more than half as many as are inside.
     """
     ordered = sorted(ends)
-    for lower, upper in pairwise(ordered):
-        if upper > FAR * lower and upper - lower > BOUNDS[0]:
-            ordered = [end for end in ordered if end <= lower]
+    for inside, (lower, upper) in enumerate(pairwise(ordered), start=1):
+        is_few = 2 * (len(ordered) - inside) <= inside
+        if is_few and upper > FAR * lower and upper - lower > BOUNDS[0]:
+            ordered = ordered[:inside]
             break
     highest = max(ordered, default=0.0)
     wanted = highest if highest <= BOUNDS[0] else 1.15 * highest
