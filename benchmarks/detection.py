@@ -77,6 +77,14 @@ def prepare(work: Path) -> None:
     )  # fmt: skip
 
 
+def backbone_of(work: Path) -> tuple[Path, dict[str, Any]]:
+    """The classifier that detectors begin with, trained on single cards, and its results."""
+    work.mkdir(parents=True, exist_ok=True)
+    prepare(work)
+    script = Path("generated/imagenet/resnet18_small/train.py")
+    return work / "runs/crops/checkpoint.pt", run(work, script, "crops", "--data", "crops")
+
+
 def run(work: Path, script: Path, out: str, *arguments: object) -> dict[str, Any]:
     """A training by a generated script, unless it is done; its results."""
     results = work / "runs" / out / "results.json"
@@ -208,12 +216,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("runs/detection"))
     work = parser.parse_args().work.resolve()
-    work.mkdir(parents=True, exist_ok=True)
-    prepare(work)
-    backbone = work / "runs/crops/checkpoint.pt"
-    crops = run(
-        work, Path("generated/imagenet/resnet18_small/train.py"), "crops", "--data", "crops"
-    )
+    backbone, crops = backbone_of(work)
     begin = ("--measure", "coco", "--backbone", backbone, "--statistics", "data/crops")
     rows: list[dict[str, object]] = []
     small = CODE / "small/train.py"

@@ -84,20 +84,20 @@ def test_readers_are_not_forked_amid_the_threads_of_gloo(
     imagenet: Any, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One fork in some hundreds hung in Python 3.11.7: github.com/python/cpython/issues/112275."""
-    d = imagenet.data
+    d, workers_of = imagenet.data, imagenet.workers
     made: list[DataLoader] = []
 
     def kept(*args: object, **how: Any) -> list:
         made.append(DataLoader(*args, **how))
         return []
 
-    monkeypatch.setattr(d, "DataLoader", kept)
+    monkeypatch.setattr(workers_of, "DataLoader", kept)
     started: list[int] = []
-    monkeypatch.setattr(d, "start_fork_server", lambda: started.append(1))
+    monkeypatch.setattr(workers_of, "start_fork_server", lambda: started.append(1))
     images = d.Crops(d.load(pictures).train.samples, imagenet.train.draw, reading())
     for ranks, workers in ((1, 1), (2, 1), (2, 0)):
-        monkeypatch.setattr(d, "RANKS", ranks)
-        list(d.loader(images, range(8), 8, reading(workers=workers)))
+        monkeypatch.setattr(workers_of, "RANKS", ranks)
+        list(workers_of.loader(images, range(8), 8, reading(workers=workers)))
     contexts = [loader.multiprocessing_context for loader in made]
     assert contexts[0] is None and contexts[2] is None and len(started) == 1
     assert contexts[1].get_start_method() == "forkserver"
@@ -108,7 +108,7 @@ def test_signals_are_the_ranks_own(imagenet: Any) -> None:
     """What starts the readers has them blocked, and so have those: before they can say so."""
     from multiprocessing.forkserver import _forkserver  # type: ignore[attr-defined]
 
-    imagenet.data.start_fork_server()
+    imagenet.workers.start_fork_server()
     try:
         status = Path(f"/proc/{_forkserver._forkserver_pid}/status").read_text()
         blocked = int(status.split("SigBlk:")[1].split()[0], 16)

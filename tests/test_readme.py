@@ -44,7 +44,7 @@ def shorter(command: str) -> str:
     if "tests/photographs.py" in command:  # ten crops of one picture a class take seconds enough
         command += " && find data/photographs/val data/photographs/test -name '*[1-9].jpg' -delete"
     if command == "python tests/cards.py data":
-        few = "cards.make(Path('data'), train=40, val=4, crops=600)"
+        few = "cards.make(Path('data'), train=100, val=4, crops=600)"
         command = f'cd tests && python -c "import cards; from pathlib import Path; {few}"'
         command = command.replace("Path('data')", "Path('../data')")
     if command.startswith("resnet-gen train ") and "_small " in command:

@@ -24,6 +24,7 @@ BENCHMARKS = [
     *("training_step-cpu", "errors-cpu", "commands", "models-cpu"),
     *("input_pipeline", "imagenet_step-cpu"),
     *("specs_at_random", "wrong_files", "generation_kills", "mutation"),
+    *("detection", "detector_step-cpu", "annotated_pictures", "localization"),
 ]
 PHOTOGRAPHS = sorted(path.parent for path in (ROOT / "results/photographs").rglob("metrics.jsonl"))
 RUNS = sorted(path.parent for path in (ROOT / "results/cifar10").rglob("metrics.jsonl"))
@@ -127,6 +128,32 @@ def test_what_was_made_at_random_has_no_fault() -> None:
     assert found["specs_at_random"]["faults"] == found["wrong_files"]["faults"] == []
     (row,) = found["generation_kills"]["rows"]
     assert row["within_a_write"] >= 50 and len(found["generation_kills"]["each"]) == row["kills"]
+
+
+def test_a_detector_was_trained() -> None:
+    """The small one, in the order in which mistakes are found; each row is its curve's end."""
+    folder_of = ROOT / "results/benchmarks"
+    found = json.loads((folder_of / "detection.json").read_text())
+    rows = {row["trained"]: row for row in found["rows"]}
+    assert found["crops_test_error"] <= 5
+    assert rows["eight pictures, by heart"]["ap50"] >= 99
+    assert rows["cards"]["ap50"] >= 97 and rows["cards"]["ap"] >= 67
+    assert rows["cards"]["minutes"] <= 10
+    for name, run in (
+        *(("eight pictures, by heart", "eight"), ("cards", "cards")),
+        *(("RoI max pooling", "pooled"), ("context", "context")),
+    ):
+        last = json.loads((folder_of / f"detection/{run}.jsonl").read_text().splitlines()[-1])
+        assert rows[name]["ap"] == round(last["test_ap"], 1)
+        assert rows[name]["ap50"] == round(last["test_ap50"], 1)
+    crops = (folder_of / "detection/crops.jsonl").read_text().splitlines()[-1]
+    assert json.loads(crops)["test_error"] == found["crops_test_error"]
+
+
+def test_real_pictures_are_read_right() -> None:
+    found = json.loads((ROOT / "results/benchmarks/annotated_pictures.json").read_text())
+    assert sum(row["objects"] for row in found["rows"]) > 900
+    assert {row["as another reader"] for row in found["rows"]} == {"all"}
 
 
 def test_no_edit_was_missed() -> None:
