@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -67,21 +69,30 @@ def test_a_run_leaves_what_classifiers_leave(whole: Path) -> None:
     assert last["loss"] < 20  # with an untrained backbone it would be thousands
 
 
+@pytest.mark.usefixtures("signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_resumed_run_is_the_whole_one_to_the_bit(
-    data: Path, script: Any, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path,
+    script: Any,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    code: int,
 ) -> None:
+    """A signal ends it after the step that it comes in, with a checkpoint."""
     step, count = script.train.Trainer.train_step, [0]
 
     def stopped(*args: object) -> None:
-        step(*args)
         count[0] += 1
         if count[0] == 3:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), number)
+        step(*args)
 
     with monkeypatch.context() as patch:
         patch.setattr(script.train.Trainer, "train_step", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            main(script.train, *flags(data, "--iterations", 6, "--out", tmp_path))
+        assert main(script.train, *flags(data, "--iterations", 6, "--out", tmp_path)) == code
+    assert state(tmp_path)["progress"]["step"] == 3
     again = flags(data, "--iterations", 6, "--out", tmp_path, "--resume")
     assert main(script.train, *again) == 0
     assert lines(tmp_path) == lines(whole) and equal(state(tmp_path), state(whole))
