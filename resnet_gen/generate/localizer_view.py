@@ -15,6 +15,7 @@ from resnet_gen.read.network_spec import class_name
 
 EVALUATE_EVERY = 5_000  # iterations; not the paper's choice
 TABLE_1_SIZE = 224
+WIDTH_OF_REN = 512  # Ren et al. 2015: filters of the 3×3 layer
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class LocalizerView:
     sampled: int
     proposals: int
     width: int
+    is_width_of_ren: bool
     channels: int
     outputs: str
     rpn_parameters: str
@@ -88,6 +90,7 @@ def localizer_view(entry: LocalizerEntry) -> LocalizerView:
         sampled=entry.recipe.anchors,
         proposals=spec.proposals,
         width=spec.width,
+        is_width_of_ren=spec.width == WIDTH_OF_REN,
         channels=network.trunk.layers[-1].out_channels,
         outputs=f"{5 * anchors * spec.classes:,}",
         rpn_parameters=f"{rpn:_}",

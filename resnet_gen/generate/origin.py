@@ -27,7 +27,8 @@ def code_of(name: str, out: Path) -> tuple[AnyEntry, Path]:
     if not folder.is_dir() or (name.isidentifier() and not model.is_file()):
         entry = all_specs.one(name)
         return entry, out / entry.folder / "model.py"
-    label = header.spec_named({path: header.read(path) for path in (model, folder / "train.py")})
+    named_by = [folder / file for file in header.NAMING]
+    label = header.spec_named({path: header.read(path) for path in named_by})
     if label is None:
         message = "there is no model.py in this folder"
         if model.is_file():
