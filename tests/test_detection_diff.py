@@ -11,7 +11,13 @@ import pytest
 
 from conftest import ROOT, folder
 from resnet_gen.cli import main as command_line
-from resnet_gen.compare.detector import asking, comparing, describing, localizer_comparing
+from resnet_gen.compare.detector import (
+    asking,
+    comparing,
+    describing,
+    localizer_asking,
+    localizer_comparing,
+)
 from resnet_gen.compare.rows import Row, Verdict
 from resnet_gen.read.detectors import DetectorEntry, LocalizerEntry, detector, read_detector
 
@@ -25,8 +31,7 @@ def told(entry: DetectorEntry | LocalizerEntry, code: Path) -> list[Row]:
         answers = asking.ask(code / "detector.py", comparing.given(entry))
         assert "problem" not in answers, answers
         return comparing.rows(entry, describing.words(answers) | numbers(answers))
-    given = {"localizer": True, "classes": entry.spec.classes}
-    answers = asking.ask(code / "localizer.py", given)
+    answers = localizer_asking.ask(code / "localizer.py", {"classes": entry.spec.classes})
     assert "problem" not in answers, answers
     return localizer_comparing.rows(entry, localizer_comparing.words(answers) | numbers(answers))
 

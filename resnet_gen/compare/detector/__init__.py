@@ -1,1 +1,1 @@
-"""A detector's code against its spec and appendices A and B."""
+"""The code of a detector or a localizer against its spec and appendices A to C."""

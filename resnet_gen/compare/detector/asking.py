@@ -1,15 +1,9 @@
-"""A generated detector, asked what it does: its layers, sizes, thresholds, numbers and recipe.
-
-This runs in a process of its own, with random weights and made-up images.
-"""
+"""A generated detector, asked what it does: its layers, sizes, thresholds, numbers and recipe."""
 
 from __future__ import annotations
 
-import random
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import asdict
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +15,12 @@ from torchvision.ops import (  # type: ignore[import-untyped]
     roi_pool,
 )
 
-from resnet_gen.compare.detector import localizer_asking, reference
-from resnet_gen.compare.detector.probing import apart, lively
+from resnet_gen.compare.detector import reference
+from resnet_gen.compare.detector.probing import answers, apart, lively, recipe
 from resnet_gen.compare.detector.specified import SIZES
-from resnet_gen.errors import Failure
-from resnet_gen.generate.apart import broken
-from resnet_gen.generate.loading import load_folder
 
 IMAGE = (160, 224)  # height and width in pixels, which every stride divides
 BOXES = ((3.0, 5.0, 90.0, 70.0), (40.0, 8.0, 200.0, 150.0), (0.0, 0.0, 224.0, 160.0))
-DRAWS = 4_000
 ENOUGH = 40  # proposals in which detections are looked for
 
 
@@ -39,21 +29,11 @@ def ask(path: Path, given: dict[str, Any]) -> dict[str, Any]:
 
     `given` has what of the spec decides how it is asked: see `given` of comparing.py.
     """
-    running = path
-    try:
-        torch.manual_seed(0)
-        code = load_folder(path.parent)
-        if given.get("localizer"):
-            document = localizer_asking.of_localizer(code, given["classes"])
-            running = path.with_name("train.py")
-            return document | {"recipe": localizer_asking.of_script(code, given["classes"])}
-        document = _of_detector(code, given)
-        running = path.with_name("train.py")
-        return document | {"recipe": _of_script(code, given["classes"])}
-    except Failure as failure:
-        return {"problem": asdict(failure.problems[0]), "exit_code": failure.exit_code}
-    except (Exception, SystemExit, KeyboardInterrupt) as error:
-        return {"problem": asdict(broken(running, error)), "exit_code": 2}
+    return answers(
+        path,
+        lambda code: _of_detector(code, given),
+        lambda code: _of_script(code, given["classes"]),
+    )
 
 
 def _of_detector(code: Any, given: dict[str, Any]) -> dict[str, Any]:
@@ -193,28 +173,15 @@ def _regions(plain: Any, pooled: Tensor) -> Tensor:
 
 
 def _of_script(code: Any, classes: int) -> dict[str, Any]:
-    """The recipe as train.py has it: rates by step, its optimizer's numbers, and mirroring."""
+    """The recipe as train.py has it."""
     script = code.train
-    iterations = script.ITERATIONS
-    rates = (float(script.learning_rate(step, iterations)) for step in range(iterations))
-    pieces = [(rate, next(group)[0]) for rate, group in groupby(enumerate(rates), lambda p: p[1])]
     device = torch.device("cpu")
     args = Namespace(device=device, measure="coco", precision="fp32", seed=0, batch_size=2)
     (name,) = code.model.__all__
     names = [f"class {k}" for k in range(classes)]
     trainer = script.Trainer(names, torch.zeros(3, 1, 1), getattr(code.model, name)(), args)
-    (group,) = trainer.optimizer.param_groups
-    rng = random.Random(0)
-    return {
+    return recipe(script, trainer) | {
         "steps": code.alternating.STEPS if hasattr(code, "alternating") else 1,
-        "iterations": iterations,
-        "batch_size": script.BATCH_SIZE,
         "rpn_batch_size": getattr(script, "RPN_BATCH_SIZE", script.BATCH_SIZE),
         "proposals": trainer.model.rpn._post_nms_top_n["training"],
-        "pieces": [[first, rate] for rate, first in pieces],
-        "optimizer": type(trainer.optimizer).__name__,
-        "momentum": group["momentum"],
-        "nesterov": bool(group["nesterov"]),
-        "weight_decay": group["weight_decay"],
-        "flips": sum(bool(script.augment(rng)) for _ in range(DRAWS)) / DRAWS,
     }

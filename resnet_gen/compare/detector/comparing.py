@@ -64,14 +64,14 @@ def compare(entry: DetectorEntry, code: Path) -> Comparison:
     Raises:
         Failure: there is no such file, or it does not run (exit code 2); torch is missing (4).
     """
-    answers = answers_of(entry.name, code, given(entry))
+    answers = answers_of(entry.name, code, ASK, given(entry))
     does = describing.words(answers)
     does |= {f"numbers.{key}": closeness(by) for key, by in answers["numbers"].items()}
     return Comparison("paper: appendix A", code.as_posix(), tuple(rows(entry, does)), True, PARTS)
 
 
-def answers_of(name: str, code: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What the code answers, asked in a process of its own.
+def answers_of(name: str, code: Path, ask: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the code answers to the function `ask`, in a process of its own.
 
     Raises:
         Failure: as `compare`.
@@ -80,7 +80,7 @@ def answers_of(name: str, code: Path, given: Mapping[str, Any]) -> dict[str, Any
         hint = f"make it with `resnet-gen generate {name}`"
         raise Failure(Problem("file", "there is no such file", hint, code.as_posix()))
     apart.require_torch()
-    answers = apart.ask(ASK, code, dict(given), TIME_LIMIT)
+    answers = apart.ask(ask, code, dict(given), TIME_LIMIT)
     if failure := apart.failed(answers):
         raise failure
     return answers

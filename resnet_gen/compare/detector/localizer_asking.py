@@ -1,21 +1,30 @@
-"""A generated localizer, asked what it does; see asking.py, whose process this runs in."""
+"""A generated localizer, asked what it does: its layers, sizes, numbers and recipe."""
 
 from __future__ import annotations
 
 import random
-from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_gen.compare.detector.probing import apart, lively
-
-DRAWS = 4_000
+from resnet_gen.compare.detector.probing import DRAWS, answers, apart, lively, recipe
 
 
-def of_localizer(code: Any, classes: int) -> dict[str, Any]:
+def ask(path: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """What the localizer.py at `path` does, or `{"problem": ..., "exit_code": ...}`.
+
+    `given` has the number of `classes`.
+    """
+    classes = given["classes"]
+    return answers(
+        path, lambda code: _of_localizer(code, classes), lambda code: _of_script(code, classes)
+    )
+
+
+def _of_localizer(code: Any, classes: int) -> dict[str, Any]:
     """What localizer.py builds, with random weights and made-up crops."""
     (name,) = code.model.__all__
     build = getattr(code.model, name)
@@ -34,7 +43,8 @@ def of_localizer(code: Any, classes: int) -> dict[str, Any]:
             "rpn": _of_rpn(rpn, images, maps, classes),
             "regions": _of_regions(regions, images, _maps(plain[1], images)),
         }
-    trunk = [m for key, m in _modules(plain[0]) if "downsample" not in key]
+    modules: dict[str, nn.Module] = dict(plain[0].named_modules())
+    trunk = [module for key, module in modules.items() if "downsample" not in key]
     each = len(rpn.anchors(images)) // (maps.shape[2] * maps.shape[3])
     return {
         "convolutions": sum(isinstance(module, nn.Conv2d) for module in trunk),
@@ -52,10 +62,6 @@ def of_localizer(code: Any, classes: int) -> dict[str, Any]:
         "sides": list(code.train.TEST_SIDES),
         "numbers": numbers,
     }
-
-
-def _modules(net: nn.Module) -> list[tuple[str, nn.Module]]:
-    return list(net.named_modules())
 
 
 def _maps(net: Any, images: Tensor) -> Tensor:
@@ -92,25 +98,11 @@ def _of_regions(regions: Any, images: Tensor, maps: Tensor) -> float:
     return max(apart(scores, regions.cls(features)[row, which]), apart(offsets, moved))
 
 
-def of_script(code: Any, classes: int) -> dict[str, Any]:
+def _of_script(code: Any, classes: int) -> dict[str, Any]:
     """The recipe as train.py has it."""
-    script = code.train
-    iterations, rng = script.ITERATIONS, random.Random(0)
-    rates = (float(script.learning_rate(step, iterations)) for step in range(iterations))
-    pieces = [(rate, next(group)[0]) for rate, group in groupby(enumerate(rates), lambda p: p[1])]
+    script, rng = code.train, random.Random(0)
     names = [f"class {k}" for k in range(classes)]
     network = code.localizer.PerClassRPN(classes)
     trainer = script.Trainer(names, torch.zeros(3, 1, 1), network, "fp32")
-    (group,) = trainer.optimizer.param_groups
     sides = [script.draw(rng)[0] for _ in range(DRAWS)]
-    return {
-        "steps": 1,
-        "iterations": iterations,
-        "batch_size": script.BATCH_SIZE,
-        "pieces": [[first, rate] for rate, first in pieces],
-        "momentum": group["momentum"],
-        "nesterov": bool(group["nesterov"]),
-        "weight_decay": group["weight_decay"],
-        "flips": sum(bool(script.augment(rng)) for _ in range(DRAWS)) / DRAWS,
-        "sides": [min(sides), max(sides)],
-    }
+    return recipe(script, trainer) | {"sides": [min(sides), max(sides)]}

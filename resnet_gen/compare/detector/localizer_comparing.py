@@ -15,6 +15,7 @@ from resnet_gen.paper.appendix import Appendix
 from resnet_gen.paper.tables import load
 from resnet_gen.read.detectors import LocalizerEntry
 
+ASK = "resnet_gen.compare.detector.localizer_asking:ask"
 LABELS = {
     "convolutions": "convolutions, conv1 to conv5_x",
     "stride": "their stride",
@@ -45,7 +46,7 @@ def compare(entry: LocalizerEntry, code: Path) -> Comparison:
     Raises:
         Failure: there is no such file, or it does not run (exit code 2); torch is missing (4).
     """
-    answers = answers_of(entry.name, code, {"localizer": True, "classes": entry.spec.classes})
+    answers = answers_of(entry.name, code, ASK, {"classes": entry.spec.classes})
     does = words(answers)
     does |= {f"numbers.{key}": closeness(by) for key, by in answers["numbers"].items()}
     headings = {**PARTS, Part.RECIPE: "recipe, appendix C and section 3.4"}
