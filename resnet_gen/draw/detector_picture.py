@@ -74,7 +74,7 @@ def draw(network: DetectorNetwork, backbone: str, by: str) -> str:
     sibling_width = max(_width(siblings), (each_width - 16) / 2)
     frame_width = max(each_width, 2 * sibling_width + 16) + 2 * PADDING
     rows = len(each) + 1
-    height = MARGIN + HEAD + PADDING + rows * (BOX + GAP) + PADDING + MARGIN
+    height = MARGIN + HEAD + PADDING + rows * (BOX + GAP) - GAP + PADDING + MARGIN
     width = MARGIN + left_width + BETWEEN + frame_width + MARGIN
     title = f"{network.spec.name}, from image to boxes"
     picture = Picture(width, height, title, in_words(network, backbone), by)
